@@ -1,0 +1,1 @@
+"""What the scripts that made the sample models share: data, training, export to ONNX."""

@@ -1,0 +1,18 @@
+"""Makes this folder's model and data from Fashion-MNIST.
+
+    python -m sample_models.fashion_mobilenet.train --data FOLDER
+
+How to get the data without a browser is in `sample_models/README.md`.
+"""
+from __future__ import annotations
+
+from pathlib import Path
+
+from sample_models.common.make import main
+from sample_models.common.training import Plan
+from sample_models.fashion_mobilenet.model import FashionMobileNet
+
+PLAN = Plan(epochs=12, learning_rate=1e-2, weight_decay=0.0)
+
+if __name__ == "__main__":
+    main(__doc__ or "", FashionMobileNet, PLAN, Path(__file__).parent)

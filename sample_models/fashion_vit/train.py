@@ -1,0 +1,18 @@
+"""Makes this folder's model and data from Fashion-MNIST.
+
+    python -m sample_models.fashion_vit.train --data FOLDER
+
+How to get the data without a browser is in `sample_models/README.md`.
+"""
+from __future__ import annotations
+
+from pathlib import Path
+
+from sample_models.common.make import main
+from sample_models.common.training import Plan
+from sample_models.fashion_vit.model import FashionViT
+
+PLAN = Plan(epochs=12, learning_rate=2e-3, weight_decay=0.05)
+
+if __name__ == "__main__":
+    main(__doc__ or "", FashionViT, PLAN, Path(__file__).parent)
