@@ -144,7 +144,7 @@ class _Builder:
             if isinstance(event, yaml.DocumentStartEvent) and (root or len(stack) > 1):
                 self.fail(event, "a second document starts: expected one document")
             if isinstance(event, yaml.AliasEvent):
-                self.fail(event, f"the alias *{event.anchor[:40]} is not allowed here: write the value out")
+                self.fail(event, f"the alias *{str(event.anchor)[:40]} is not allowed here: write the value out")
             if isinstance(event, yaml.NodeEvent):
                 self.check(event, len(stack))
             if isinstance(event, (yaml.SequenceStartEvent, yaml.MappingStartEvent)):
@@ -165,9 +165,9 @@ class _Builder:
         if depth > MAX_DEPTH:
             self.fail(event, f"nested deeper than {MAX_DEPTH} levels")
         if event.anchor is not None:
-            self.fail(event, f"the anchor &{event.anchor[:40]} is not allowed here: write the value out where it is used")
+            self.fail(event, f"the anchor &{str(event.anchor)[:40]} is not allowed here: write the value out where it is used")
         if event.tag not in _CORE_TAGS:
-            self.fail(event, f"the tag {event.tag[:60]!r} is not allowed here: write a plain value")
+            self.fail(event, f"the tag {str(event.tag)[:60]!r} is not allowed here: write a plain value")
 
     def add(self, into: _Open, value: Any, event: Any) -> None:
         """Puts a value into the open list, or as key or value into the open mapping."""
