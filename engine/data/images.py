@@ -23,7 +23,9 @@ CACHE_BYTES = 512 * 1024**2
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "PPM")
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".pgm")
 KEYS = ("images", "size", "mean", "std", "layout", "colour", "resize", "labels", "classes", "input")
-Layout, Colour, Resize = Literal["nchw", "nhwc"], Literal["rgb", "bgr", "gray"], Literal["stretch", "crop", "pad"]
+Layout = Literal["nchw", "nhwc"]
+Colour = Literal["rgb", "bgr", "gray"]
+Resize = Literal["stretch", "crop", "pad"]
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,8 @@ def load_images(path: Path, inputs: Sequence[InputInfo] | None = None) -> Datase
     if not folder.is_dir():
         raise BadInput(f"{path}: images: {str(folder)[:200]!r} is no folder")
     files = _files(path, folder)
-    labels, notes = None, ()
+    labels: Array | None = None
+    notes: tuple[str, ...] = ()
     if "labels" in data:
         files, labels, notes = _labels(path, folder, files, data)
     for file in files:
