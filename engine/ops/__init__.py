@@ -7,6 +7,7 @@ from __future__ import annotations
 from engine.ops import (
     activation,
     arithmetic,
+    attention,
     conv,
     generate,
     indexing,
@@ -26,6 +27,6 @@ from engine.ops.registry import Kernel, NodeSpec, OpEntry, entry, find, lookup, 
 __all__ = ["Kernel", "NodeSpec", "OpEntry", "entry", "find", "lookup", "op", "registered"]
 
 _FAMILIES = (
-    activation, arithmetic, conv, generate, indexing, logic, matmul, normalization, pool, quantize, reduce,
-    resize, rnn, sample, shape,
+    activation, arithmetic, attention, conv, generate, indexing, logic, matmul, normalization, pool, quantize,
+    reduce, resize, rnn, sample, shape,
 )

@@ -40,7 +40,7 @@ for _name, _kernel in {
 }.items():
     plain(_name, _kernel, differentiable=False)
 
-# Before opset 7 broadcasting was an attribute; such models are raised by the version converter first.
+# Before opset 7, broadcasting was an attribute; such models are raised by the version converter first.
 plain("Add", torch.add, since=7)
 plain("Sub", torch.sub, since=7)
 plain("Mul", torch.mul, since=7)

@@ -75,7 +75,8 @@ def conv_transpose(spec: NodeSpec) -> Kernel:
         size, shape = tuple(x.shape[2:]), tuple(weight.shape[2:])
         pads = _transposed_pads(spec, size, shape, stride, dilation, extra)
         padding = symmetric(pads)
-        if padding is not None and all(e < max(s, d) for e, s, d in zip(extra, stride, dilation, strict=True)):
+        rows = zip(extra, stride, dilation, strict=True)
+        if padding is not None and all(e < max(s, d) for e, s, d in rows):
             return torch.convolution(x, weight, bias, stride, padding, dilation, True, extra, groups)
         none = (0,) * rank
         y = torch.convolution(x, weight, None, stride, none, dilation, True, none, groups)

@@ -59,6 +59,16 @@ def is_float(onnx_type: int) -> bool:
     return onnx_type in _FLOATS
 
 
+def is_float8(onnx_type: int) -> bool:
+    """Whether this is one of the 8-bit floats, which torch stores but does not compute with."""
+    return onnx_type in (17, 18, 19, 20, 24)
+
+
+def bits_of_narrow(onnx_type: int) -> int:
+    """Bits of an integer type that torch holds in a wider one; 0 for all others."""
+    return {21: 4, 22: 4, 25: 2, 26: 2}.get(onnx_type, 0)
+
+
 def integer_range(onnx_type: int) -> tuple[int, int] | None:
     """Smallest and largest value of a quantized type, or None for other types."""
     return _INTEGER_RANGES.get(onnx_type)

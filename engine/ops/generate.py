@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import torch
 
-from engine.ops.dtypes import is_float, torch_dtype
+from engine.ops.dtypes import bits_of_narrow, integer_range, is_float, is_float8, torch_dtype
 from engine.ops.registry import Kernel, NodeSpec, Tensor, op, plain
 
 plain("NonZero", lambda x: x.nonzero().t(), differentiable=False)
@@ -16,9 +16,11 @@ def constant(spec: NodeSpec) -> Kernel:
     if isinstance(attributes.get("value"), Tensor):
         value: Tensor = attributes["value"]
     elif "value_float" in attributes or "value_floats" in attributes:
-        value = torch.tensor(attributes.get("value_float", attributes.get("value_floats")), dtype=torch.float32)
+        number = attributes.get("value_float", attributes.get("value_floats"))
+        value = torch.tensor(number, dtype=torch.float32)
     elif "value_int" in attributes or "value_ints" in attributes:
-        value = torch.tensor(attributes.get("value_int", attributes.get("value_ints")), dtype=torch.int64)
+        number = attributes.get("value_int", attributes.get("value_ints"))
+        value = torch.tensor(number, dtype=torch.int64)
     else:
         raise spec.refusal("the constant is no dense tensor of numbers.")
     return lambda: value
@@ -84,12 +86,20 @@ def one_hot(spec: NodeSpec) -> Kernel:
 def dropout(spec: NodeSpec) -> Kernel:
     """Does nothing at inference; the mask, where it is asked for, keeps everything."""
 
-    def kernel(x: Tensor, ratio: Tensor | None = None, training: Tensor | None = None) -> Tensor | tuple[Tensor, ...]:
+    def kernel(
+        x: Tensor, ratio: Tensor | None = None, training: Tensor | None = None
+    ) -> Tensor | tuple[Tensor, ...]:
         if training is not None and bool(training) and (ratio is None or float(ratio) > 0):
             raise spec.refusal("is in training mode. Export the model in evaluation mode.")
         return x if spec.n_outputs == 1 else (x, torch.ones_like(x, dtype=torch.bool))
 
     return kernel
+
+
+def _wrapped(x: Tensor, to: int) -> Tensor:
+    """A cast to a type narrower than a byte, which keeps the lowest bits."""
+    low, high = integer_range(to) or (0, 0)
+    return ((x.to(torch.int64) - low).remainder(high - low + 1) + low).to(torch_dtype(to))
 
 
 def _float_target(spec: NodeSpec) -> bool:
@@ -100,13 +110,18 @@ def _float_target(spec: NodeSpec) -> bool:
 def cast(spec: NodeSpec) -> Kernel:
     """Truncates towards zero on the way to integers."""
     to = spec.integer("to")
-    if torch_dtype(to) is None or to in (17, 19, 21, 22, 25, 26):
-        raise spec.refusal(f"a cast to ONNX type {to} has no torch type.")
     dtype = torch_dtype(to)
+    if dtype is None or is_float8(to):
+        raise spec.refusal(f"a cast to ONNX type {to} is not supported.")
+    if bits_of_narrow(to):
+        return lambda x: _wrapped(x, to)
     return lambda x: x.to(dtype)
 
 
 @op("CastLike")
 def cast_like(spec: NodeSpec) -> Kernel:
     """A cast to the second input's type."""
-    return lambda x, like: x.to(like.dtype)
+    to = spec.input_type(1)
+    if is_float8(to):
+        raise spec.refusal(f"a cast to ONNX type {to} is not supported.")
+    return lambda x, like: _wrapped(x, to) if bits_of_narrow(to) else x.to(like.dtype)

@@ -22,8 +22,9 @@ def gather(spec: NodeSpec) -> Kernel:
         dim = axis % x.ndim
         index = _positive(index, x.shape[dim])
         if index.ndim == 0:
-            return x.select(dim, int(index)) if index.device.type == "cpu" else x.index_select(
-                dim, index.reshape(1)).squeeze(dim)
+            if index.device.type == "cpu":
+                return x.select(dim, int(index))
+            return x.index_select(dim, index.reshape(1)).squeeze(dim)
         if dim == 0 and x.ndim == 2 and x.dtype.is_floating_point:
             return F.embedding(index, x)
         shape = (*x.shape[:dim], *index.shape, *x.shape[dim + 1 :])
@@ -96,7 +97,8 @@ def scatter_nd(spec: NodeSpec) -> Kernel:
 
 def _slice_axis(x: Tensor, dim: int, start: int, end: int, step: int) -> Tensor:
     """One axis of a slice; torch has no negative steps, so those are taken forwards and flipped."""
-    positions = range(x.shape[dim])[start:end:step] if step > 0 else _backwards(x.shape[dim], start, end, step)
+    size = x.shape[dim]
+    positions = range(size)[start:end:step] if step > 0 else _backwards(size, start, end, step)
     if len(positions) == 0:
         return x.narrow(dim, 0, 0)
     if positions.step < 0:

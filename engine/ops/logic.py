@@ -5,7 +5,7 @@ import torch
 
 from engine.ops.registry import Kernel, NodeSpec, Tensor, op, plain
 
-for _name, _kernel in {
+_comparisons: dict[str, Kernel] = {
     "Equal": torch.eq,
     "Greater": torch.gt,
     "GreaterOrEqual": torch.ge,
@@ -14,17 +14,19 @@ for _name, _kernel in {
     "And": torch.logical_and,
     "Or": torch.logical_or,
     "Xor": torch.logical_xor,
-}.items():
+}
+for _name, _kernel in _comparisons.items():
     plain(_name, _kernel, since=7, differentiable=False)
 
-for _name, _kernel in {
+_logic: dict[str, Kernel] = {
     "Not": torch.logical_not,
     "IsNaN": torch.isnan,
     "BitwiseAnd": torch.bitwise_and,
     "BitwiseOr": torch.bitwise_or,
     "BitwiseXor": torch.bitwise_xor,
     "BitwiseNot": torch.bitwise_not,
-}.items():
+}
+for _name, _kernel in _logic.items():
     plain(_name, _kernel, differentiable=False)
 
 plain("Where", torch.where)

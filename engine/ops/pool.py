@@ -1,6 +1,7 @@
 """Pooling of any rank."""
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -46,8 +47,7 @@ class _Windows:
 @op("MaxPool")
 def max_pool(spec: NodeSpec) -> Kernel:
     """Largest value of each window, and its flat position where the second output is used."""
-    if spec.flag("storage_order") and spec.n_outputs > 1:
-        raise spec.refusal("indices in column-major order are not supported.")
+    column_major = spec.flag("storage_order")
 
     def kernel(x: Tensor) -> Tensor | tuple[Tensor, ...]:
         size = x.shape[2:]
@@ -62,21 +62,24 @@ def max_pool(spec: NodeSpec) -> Kernel:
         if spec.n_outputs == 1:
             return pool(*arguments).to(x.dtype)  # type: ignore[no-any-return]
         y, index = pool(*arguments, return_indices=True)
-        return y.to(x.dtype), _global_index(index, wide, size, windows.reach)
+        return y.to(x.dtype), _global_index(index, wide, size, windows.reach, column_major)
 
     return kernel
 
 
-def _global_index(index: Tensor, wide: Sequence[int], size: Sequence[int], pads: Pads) -> Tensor:
+def _global_index(
+    index: Tensor, wide: Sequence[int], size: Sequence[int], pads: Pads, column_major: bool
+) -> Tensor:
     """Positions within a padded channel as ONNX counts them: over the whole unpadded tensor."""
-    if tuple(wide) != tuple(size):
-        rest, flat, step = index, torch.zeros_like(index), 1
+    if column_major or tuple(wide) != tuple(size):
+        rest, flat = index, torch.zeros_like(index)
         for axis in reversed(range(len(size))):
-            flat = flat + (rest % wide[axis] - pads[axis][0]) * step
-            rest, step = rest // wide[axis], step * size[axis]
+            before = size[:axis] if column_major else size[axis + 1 :]
+            flat = flat + (rest % wide[axis] - pads[axis][0]) * math.prod(before)
+            rest = rest // wide[axis]
         index = flat
     channels = index.shape[0] * index.shape[1]
-    area = torch.Size(size).numel()
+    area = math.prod(size)
     base = torch.arange(channels, device=index.device).reshape(*index.shape[:2], *(1,) * len(size)) * area
     return index + base
 

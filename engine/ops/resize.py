@@ -36,9 +36,7 @@ class _Taps:
     outside: Tensor | None
 
 
-def _source(
-    mode: _Mode, size: int, out: int, scale: float, roi: tuple[float, float]
-) -> Tensor:
+def _source(mode: _Mode, size: int, out: int, scale: float, roi: tuple[float, float]) -> Tensor:
     """The input coordinate of each output position."""
     y = torch.arange(out, dtype=torch.float64)
     width = scale * size
@@ -152,10 +150,11 @@ def resize(spec: NodeSpec) -> Kernel:
     def resized(x: Tensor, roi: Tensor | None, scales: list[float] | None, sizes: list[int] | None) -> Tensor:
         dims = [a % x.ndim for a in axes] if axes is not None else list(range(x.ndim))
         wanted, factors = _targets(spec, [x.shape[d] for d in dims], scales, sizes)
+        cropping = mode.coordinates == "tf_crop_and_resize"
         crop = [] if roi is None else roi.tolist()
         result = x
         for i, (dim, out, scale) in enumerate(zip(dims, wanted, factors, strict=True)):
-            window = (crop[i], crop[i + len(dims)]) if mode.coordinates == "tf_crop_and_resize" else (0.0, 1.0)
+            window = (crop[i], crop[i + len(dims)]) if cropping else (0.0, 1.0)
             size = result.shape[dim]
             if out == size and scale == 1.0 and window == (0.0, 1.0):
                 continue
@@ -166,8 +165,8 @@ def resize(spec: NodeSpec) -> Kernel:
         return result if result.dtype == x.dtype else result.round().to(x.dtype)
 
     if spec.op_type == "Upsample" or spec.opset < 11:
-        fixed = spec.attributes.get("scales")
-        return lambda x, scales=None: resized(x, None, scales.tolist() if scales is not None else list(fixed), None)
+        fixed = list(spec.attributes.get("scales", ()))
+        return lambda x, scales=None: resized(x, None, fixed if scales is None else scales.tolist(), None)
 
     def kernel(
         x: Tensor, roi: Tensor | None = None, scales: Tensor | None = None, sizes: Tensor | None = None

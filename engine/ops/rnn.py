@@ -108,12 +108,16 @@ def _native(
         if b is not None:
             parameters += [_reorder(half, config.op_type) for half in b[d].chunk(2)]
     x = x.flip(0) if backwards else x
-    run = {"LSTM": torch.lstm, "GRU": torch.gru, "RNN": torch.rnn_tanh}[config.op_type]
+    natives: dict[str, Callable[..., tuple[Tensor, ...]]] = {
+        "LSTM": torch.lstm, "GRU": torch.gru, "RNN": torch.rnn_tanh,
+    }
+    run = natives[config.op_type]
     initial = states if config.op_type == "LSTM" else states[0]
     both = len(config.directions) == 2
     y, *last = run(x, initial, parameters, b is not None, 1, 0.0, False, both, False)
     y = y.flip(0) if backwards else y
-    return y.unflatten(2, (len(config.directions), config.hidden)).transpose(1, 2), tuple(last)
+    y = y.reshape(*y.shape[:2], len(config.directions), config.hidden)
+    return y.transpose(1, 2), tuple(last)
 
 
 def _clip(value: Tensor, config: _Config) -> Tensor:
@@ -161,7 +165,8 @@ def _step(
     if config.op_type == "LSTM":
         return _lstm_step(config, r, acts, peepholes), bias
     if config.op_type == "GRU":
-        early = None if bias is None else torch.cat([bias[: 2 * config.hidden], bias.new_zeros(config.hidden)])
+        n = config.hidden
+        early = None if bias is None else torch.cat([bias[: 2 * n], bias.new_zeros(n)])
         return _gru_step(config, r, acts, bias), early
     return (lambda gates, state: (acts[0](_clip(gates + state[0] @ r.t(), config)),)), bias
 
@@ -207,9 +212,8 @@ def recurrent(spec: NodeSpec) -> Kernel:
         x = x.transpose(0, 1) if config.batch_first else x
         given = (h, c) if config.op_type == "LSTM" else (h,)
         zeros = x.new_zeros(len(config.directions), x.shape[1], config.hidden)
-        states = tuple(
-            zeros if s is None else (s.transpose(0, 1) if config.batch_first else s).contiguous() for s in given
-        )
+        placed = [s.transpose(0, 1) if s is not None and config.batch_first else s for s in given]
+        states = tuple(zeros if s is None else s.contiguous() for s in placed)
         if lengths is not None and bool((lengths == len(x)).all()):
             lengths = None
         if native and lengths is None and peepholes is None:

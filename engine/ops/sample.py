@@ -5,7 +5,11 @@ import torch.nn.functional as F
 
 from engine.ops.registry import Kernel, NodeSpec, Tensor, int_list, op
 
-_MODES = {"linear": "bilinear", "bilinear": "bilinear", "nearest": "nearest", "cubic": "bicubic", "bicubic": "bicubic"}
+# The names of opset 16 and of opset 20.
+_MODES = {
+    "bilinear": "bilinear", "linear": "bilinear", "nearest": "nearest",
+    "bicubic": "bicubic", "cubic": "bicubic",
+}
 
 
 @op("GridSample", since=16)

@@ -78,7 +78,14 @@ def unsqueeze(spec: NodeSpec) -> Kernel:
 @op("Expand", host=(1,))
 def expand(spec: NodeSpec) -> Kernel:
     """Broadcast both ways: a 1 in the shape keeps the input's size."""
-    return lambda x, shape: x.expand(torch.broadcast_shapes(x.shape, tuple(int_list(shape))))
+
+    def kernel(x: Tensor, shape: Tensor) -> Tensor:
+        wanted = int_list(shape)
+        sizes = [1] * (len(wanted) - x.ndim) + list(x.shape)
+        wanted = [1] * (len(sizes) - len(wanted)) + wanted
+        return x.expand([size if want == 1 else want for size, want in zip(sizes, wanted, strict=True)])
+
+    return kernel
 
 
 @op("Tile", since=6, host=(1,))

@@ -109,10 +109,6 @@ class Interpreter:
             )
         )
 
-    def to(self, device: str | torch.device) -> Interpreter:
-        """Refuse to move: kernels are compiled for one device."""
-        raise BadInput("Make a new Interpreter with device=... instead.")
-
     def run(
         self,
         feeds: Mapping[str, Tensor],
@@ -159,8 +155,8 @@ class Interpreter:
             raise
         except (RuntimeError, ValueError, TypeError, IndexError, KeyError) as error:
             shapes = ", ".join("absent" if t is None else f"{tuple(t.shape)} {t.dtype}" for t in inputs)
-            node = step.node
-            raise BadInput(f"Node {node.label!r} ({node.op_type}) failed on inputs {shapes}: {error}") from error
+            where = f"Node {step.node.label!r} ({step.node.op_type})"
+            raise BadInput(f"{where} failed on inputs {shapes}: {error}") from error
         return result if isinstance(result, tuple) else (result,)
 
     def _slot_hooks(self, plan: _Plan, hooks: Mapping[str, Hook] | None) -> dict[int, Hook] | None:

@@ -14,7 +14,9 @@ from engine.ops.dtypes import from_numpy, torch_dtype
 Graph = ir.Graph | ir.Model
 
 
-def graph_and_opsets(source: Graph, opset_imports: Mapping[str, int] | None = None) -> tuple[ir.Graph, dict[str, int]]:
+def graph_and_opsets(
+    source: Graph, opset_imports: Mapping[str, int] | None = None
+) -> tuple[ir.Graph, dict[str, int]]:
     """The main graph and the opset version of each domain."""
     graph = source.graph if isinstance(source, ir.Model) else source
     opsets = dict(opset_imports or source.opset_imports)
@@ -23,12 +25,13 @@ def graph_and_opsets(source: Graph, opset_imports: Mapping[str, int] | None = No
 
 def torch_tensor(tensor: ir.TensorProtocol, name: str = "") -> torch.Tensor:
     """A copy of an initializer or attribute as a torch tensor."""
+    label = name or tensor.name
     if torch_dtype(int(tensor.dtype)) is None:
-        raise UnsupportedOp(f"Tensor {name or tensor.name!r} has type {tensor.dtype.name}, which torch lacks.")
+        raise UnsupportedOp(f"Tensor {label!r} has type {tensor.dtype.name}, which torch lacks.")
     try:
         return from_numpy(tensor.numpy())
     except (OSError, ValueError, TypeError) as error:
-        raise BadInput(f"Tensor {name or tensor.name!r} cannot be read: {error}") from error
+        raise BadInput(f"Tensor {label!r} cannot be read: {error}") from error
 
 
 def _python_value(attribute: ir.Attr, node: str) -> Any:
@@ -87,10 +90,8 @@ def _gathering(kernel: Kernel, host: frozenset[int]) -> Kernel:
     """
 
     def on_one_device(*inputs: torch.Tensor | None) -> Any:
-        device = next(
-            (t.device for i, t in enumerate(inputs) if t is not None and i not in host and t.device.type != "cpu"),
-            None,
-        )
+        data = (t for i, t in enumerate(inputs) if t is not None and i not in host)
+        device = next((t.device for t in data if t.device.type != "cpu"), None)
         if device is None:
             return kernel(*inputs)
         return kernel(*(t if t is None or i in host else t.to(device) for i, t in enumerate(inputs)))
@@ -134,8 +135,8 @@ def _barriers(graph: ir.Graph, open_nodes: Mapping[ir.Node, bool]) -> Iterator[t
             reaching.update(inputs)
     floats = (ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE)
     origin = {
-        v: name for name, v in graph.initializers.items()
-        if v in reaching and v not in carried and v.dtype in floats and v.shape is not None and len(v.shape) > 0
+        value: name for name, value in graph.initializers.items()
+        if value in reaching and value not in carried and value.dtype in floats and value.shape
     }
     for index, node in enumerate(graph):
         blocked = [v for v in node.inputs if v in origin]
