@@ -26,49 +26,72 @@ def entropy_ranges(sums: Sums, grids: Sequence[Grid]) -> list[Range]:
     Thresholds are cut from both sides of zero at the same magnitude, as ONNX Runtime's calibrator does.
     """
     low, high = min(float(sums.lower[0]), 0.0), max(float(sums.upper[-1]), 0.0)
-    found: list[Range] = [(low, high)] * len(grids)
     peak = max(-low, high)
+    found: list[Range] = [(low, high)] * len(grids)
     if peak == 0.0:
         return found
-    counts, prefixes = _reference(sums, peak)
-    for i, grid in enumerate(grids):
-        if grid.bits <= MOST_BITS:
-            grid = grid.for_low(low)
-            share = _best_share(counts, prefixes, grid, low / peak, high / peak)
-            found[i] = max(low, -share * peak), min(high, share * peak)
+    grids = [grid.for_low(low) for grid in grids]
+    for signed in (True, False):
+        chosen = [i for i, grid in enumerate(grids) if grid.signed == signed and grid.bits <= MOST_BITS]
+        if chosen:
+            ends = (-1.0, 1.0) if signed else (low / peak, high / peak)
+            shares = _best_shares(_Reference(sums, peak), {grids[i].bits for i in chosen}, *ends)
+            for i in chosen:
+                cut = shares[grids[i].bits] * peak
+                found[i] = max(low, -cut), min(high, cut)
     return found
 
 
-def _reference(sums: Sums, peak: float) -> tuple[Tensor, Tensor]:
-    """Counts `[2 FINE]` over -peak..peak, and prefix sums `[3, 2 FINE + 1]` of count, occupied, c log c."""
-    index = ((sums.centers / peak + 1) * FINE).to(torch.int64).clamp(0, 2 * FINE - 1)
-    counts = torch.zeros(2 * FINE, dtype=torch.float64).index_add_(0, index, sums.counts)
-    parts = torch.stack([counts, (counts > 0).to(torch.float64), torch.special.xlogy(counts, counts)])
-    return counts, torch.nn.functional.pad(parts.cumsum(1), (1, 0))
+class _Reference:
+    """The fine histogram P of `2 FINE` bins over `-peak..peak`."""
+
+    def __init__(self, sums: Sums, peak: float) -> None:
+        index = ((sums.centers / peak + 1) * FINE).to(torch.int64).clamp_(0, 2 * FINE - 1)
+        self.counts = torch.zeros(2 * FINE, dtype=torch.float64).index_add_(0, index, sums.counts)
+        parts = torch.stack([self.counts, (self.counts > 0).to(torch.float64),
+                             torch.special.xlogy(self.counts, self.counts)])
+        #: Sums `[3, 2 FINE + 1]` of count, occupied and count·log count over the bins before each index.
+        self.prefix = torch.nn.functional.pad(parts.cumsum(1), (1, 0))
 
 
-def _best_share(counts: Tensor, prefixes: Tensor, grid: Grid, low: float, high: float) -> float:
-    """The threshold of least divergence, as a share of the peak; `low`, `high`: the full range in peaks."""
-    levels = grid.steps + 1
-    least = max(levels / 2 / FINE, 1 / 64)
-    shares = torch.logspace(0, 1, _CANDIDATES, base=least, dtype=torch.float64)
-    start, stop = (-shares).clamp(min=low), shares.clamp(max=high)
-    if grid.signed:
-        start, stop = -shares, shares
-    first, last = ((torch.round((end + 1) * FINE)).to(torch.int64) for end in (start, stop))
-    cuts = torch.arange(levels + 1, dtype=torch.float64) / levels
-    edges = first[:, None] + torch.round((last - first)[:, None] * cuts).to(torch.int64)
-    mass, occupied, _ = prefixes[:, edges].diff(dim=2)
-    # sum p log q over a code: its reference mass times the log of its mass spread over its occupied bins.
-    spread = torch.where(occupied > 0, mass / occupied.clamp(min=1), 1.0)
-    cross = torch.special.xlogy(mass, spread).sum(1)
-    total, _, entropy = prefixes[:, -1]
-    inside = prefixes[:, last] - prefixes[:, first]
-    below, above = prefixes[0, first], total - prefixes[0, last]
-    entropy = inside[2]
-    for end, extra, code in ((first, below, 0), (last - 1, above, -1)):
-        at_end = counts[end]
-        entropy = entropy + torch.special.xlogy(at_end + extra, at_end + extra) - torch.special.xlogy(at_end, at_end)
-        cross = cross + extra * torch.log(torch.where(occupied[:, code] > 0, spread[:, code], 1e-3))
-    divergence = (entropy - cross) / total + torch.log(inside[0].clamp(min=1e-9) / total)
-    return float(shares[int(divergence.argmin())])
+def _best_shares(reference: _Reference, widths: set[int], low: float, high: float) -> dict[int, float]:
+    """For each bit-width the threshold of least divergence, as a share of the peak.
+
+    `low`, `high`: the full range in peaks. All widths are read off one table at the largest width: the
+    codes of a narrower grid are unions of two of the next wider one.
+    """
+    widest = max(widths)
+    shares = torch.logspace(0, 1, _CANDIDATES, base=1 / 64, dtype=torch.float64)
+    first = torch.round(((-shares).clamp(min=low) + 1) * FINE).to(torch.int64)
+    last = torch.round((shares.clamp(max=high) + 1) * FINE).to(torch.int64)
+    span = last - first
+    cuts = torch.arange((1 << widest) + 1) * span[:, None]
+    edges = first[:, None] + (cuts + (1 << widest >> 1)).bitwise_right_shift_(widest)
+    table = reference.prefix[:2].index_select(1, edges.view(-1)).view(2, *edges.shape)
+    mass, occupied = table.diff(dim=2)
+    below, above = table[0, :, 0], reference.prefix[0, -1] - table[0, :, -1]
+    own = _clipped_entropy(reference, first, last, below, above)
+    best = {}
+    for bits in range(widest, min(widths) - 1, -1):
+        if bits in widths:
+            divergence = own - _cross_entropy(mass, occupied, below, above)
+            divergence[span < 1 << bits] = float("inf")  # fewer fine bins than codes: nothing to compare
+            best[bits] = float(shares[int(divergence.argmin())])
+        mass, occupied = mass.unflatten(1, (-1, 2)).sum(2), occupied.unflatten(1, (-1, 2)).sum(2)
+    return best
+
+
+def _clipped_entropy(reference: _Reference, first: Tensor, last: Tensor, below: Tensor, above: Tensor) -> Tensor:
+    """`sum p log p` of P with the clipped mass in its end bins, less the constant that normalizes Q."""
+    inside = reference.prefix[2, last] - reference.prefix[2, first]
+    for bin_, extra in ((first, below), (last - 1, above)):
+        kept = reference.counts[bin_]
+        inside = inside + torch.special.xlogy(kept + extra, kept + extra) - torch.special.xlogy(kept, kept)
+    total = reference.prefix[0, -1]
+    return inside - total * torch.log(total / (total - below - above).clamp(min=1e-9))
+
+
+def _cross_entropy(mass: Tensor, occupied: Tensor, below: Tensor, above: Tensor) -> Tensor:
+    """`sum p log q`, with the mass `[C, codes]` of each code spread evenly over its occupied fine bins."""
+    spread = torch.log(mass.clamp(min=1e-3) / occupied.clamp(min=1))
+    return (mass * spread).sum(1) + below * spread[:, 0] + above * spread[:, -1]

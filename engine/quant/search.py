@@ -19,18 +19,19 @@ from engine.quant.sums import Sums
 Range = tuple[float, float]
 _EXACT_BITS = 6
 _SMALLEST = 1 / 64  # the narrowest range tried, as a share of the full one
-_ONE_SIDED, _TWO_SIDED, _REFINED = 41, 16, 5  # candidates: coarse, coarse per side, refined per side
+_ONE_SIDED, _TWO_SIDED, _REFINED = 41, 14, 5  # candidates: coarse, coarse per side, refined per side
 
 
 def percentile_range(sums: Sums, share: float) -> Range:
     """The range with at least `share` (0.5..1) of all values at or below its high end, and at or above
     its low end; zero is included."""
-    total = float(sums.n[-1])
+    total = float(sums.prefix[0, -1])
     # Rounded against 0.9999 * 10000 = 9999.000000000001, which would ask for one value more.
     need = share * total * (1 - 1e-12)
     last = len(sums.centers) - 1
-    above = int(torch.searchsorted(sums.n[1:], need))
-    below = int(torch.searchsorted((total - sums.n[:-1]).flip(0), need))
+    n = sums.prefix[0]
+    above = int(torch.searchsorted(n[1:], need))
+    below = int(torch.searchsorted((total - n[:-1]).flip(0), need))
     low, high = float(sums.lower[last - min(below, last)]), float(sums.upper[min(above, last)])
     return min(low, 0.0), max(high, 0.0)
 
@@ -80,9 +81,9 @@ class _Search:
         ones = lows.new_ones(len(self.grids), 1)
         scale, zero = self._grid_of(torch.cat([lows, ones], 1), torch.cat([highs, ones], 1))
         cost, clipped = self._cost(scale, zero)
-        for row, grid in enumerate(self.grids):
-            if grid.bits <= _EXACT_BITS:
-                cost[row] = self._exact_cost(scale[row], zero[row], grid) + (self.clip_weight - 1) * clipped[row]
+        rows = [row for row, grid in enumerate(self.grids) if grid.bits <= _EXACT_BITS]
+        if rows:
+            cost[rows] = self._exact_cost(scale, zero, rows) + (self.clip_weight - 1) * clipped[rows]
         best = cost.argmin(1, keepdim=True)
         scale, zero = scale.gather(1, best), zero.gather(1, best)
         ends = torch.cat([(self.qmin - zero) * scale, (self.qmax - zero) * scale], 1)
@@ -109,29 +110,31 @@ class _Search:
 
     def _cost(self, scale: Tensor, zero: Tensor) -> tuple[Tensor, Tensor]:
         """The error under the uniform-noise model, clipping weighted; and the error of clipping alone."""
-        s, last = self.sums, len(self.sums.centers)
         low, high = (self.qmin - zero) * scale, (self.qmax - zero) * scale
         half = scale / 2
         # One look-up for all four edges: below `first` and from `beyond` on is clipped, `dead` to `alive`
         # is code 0.
-        edges = torch.searchsorted(s.centers, torch.stack([low, -half, half, high]))
+        edges = self.sums.index(torch.stack([low, -half, half, high]))
         first, beyond = edges[0], edges[3]
         dead = edges[1].maximum(first)
         alive = edges[2].minimum(beyond).maximum(dead)
-        clipped = s.s2[first] - 2 * low * s.s1[first] + low * low * s.n[first]
-        clipped += (s.s2[last] - s.s2[beyond]) - 2 * high * (s.s1[last] - s.s1[beyond])
-        clipped += high * high * (s.n[last] - s.n[beyond])
-        rounded = (s.n[beyond] - s.n[first]) - (s.n[alive] - s.n[dead])
-        cost = self.clip_weight * clipped + scale * scale / 12 * rounded + (s.s2[alive] - s.s2[dead])
+        (n0, n1, n2, n3), (x0, _, _, x3), (xx0, xx1, xx2, xx3) = self.sums.before(
+            torch.stack([first, dead, alive, beyond]))
+        n, x, xx = self.sums.prefix[:, -1]
+        clipped = xx0 - 2 * low * x0 + low * low * n0
+        clipped += (xx - xx3) - 2 * high * (x - x3) + high * high * (n - n3)
+        cost = self.clip_weight * clipped + scale * scale / 12 * (n3 - n0 - n2 + n1) + (xx2 - xx1)
         return cost, clipped
 
-    def _exact_cost(self, scale: Tensor, zero: Tensor, grid: Grid) -> Tensor:
-        """The error summed code by code, clipping unweighted, of candidates `[C]` of one grid."""
-        s, last = self.sums, len(self.sums.centers)
-        codes = torch.arange(grid.qmin, grid.qmax + 1, dtype=torch.float64) - zero[:, None]
-        values = codes * scale[:, None]
-        inner = torch.searchsorted(s.centers, (codes[:, 1:] - 0.5) * scale[:, None])
-        edges = torch.nn.functional.pad(inner, (1, 0))
-        edges = torch.nn.functional.pad(edges, (0, 1), value=last)
-        n, s1, s2 = (part[edges].diff(dim=1) for part in (s.n, s.s1, s.s2))
-        return (s2 - 2 * values * s1 + values * values * n).sum(1)
+    def _exact_cost(self, scale: Tensor, zero: Tensor, rows: list[int]) -> Tensor:
+        """The error summed code by code, clipping unweighted, of the candidates `[rows, C]` of these grids."""
+        levels = max(self.grids[row].steps for row in rows) + 1
+        step, shift, top = scale[rows][..., None], (self.qmin[rows] - zero[rows])[..., None], self.qmax[rows]
+        codes = torch.arange(levels, dtype=torch.float64) + shift
+        edges = self.sums.index((codes + 0.5) * step)
+        # The last code of each grid takes all that is left; the columns beyond it stay empty.
+        edges[codes >= (top - zero[rows])[..., None]] = len(self.sums.centers)
+        n, x, xx = self.sums.before(torch.nn.functional.pad(edges, (1, 0))).diff(dim=-1)
+        values = codes * step
+        error: Tensor = (xx - 2 * values * x + values * values * n).sum(-1)
+        return error
