@@ -1,0 +1,180 @@
+"""The forward executor: the graph as a chain of ONNX Runtime sessions.
+
+A change of an encoding touches one segment; only that segment's session is made again. A run may
+start at any segment from kept tensors, and any tensor can be watched. Sessions are kept by the
+contents of the encodings inside them, so going back to an earlier setting costs nothing.
+"""
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cached_property
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import torch
+
+from engine.graph.cuts import MAX_NODES, MIN_NODES, Segment, cut
+from engine.graph.model import Model
+from engine.sim.quantization import Quantization
+from engine.sim.segment_session import SegmentSession, quantized_inputs, segment_proto
+
+MAX_SESSIONS = 256  # kept sessions in all; the oldest unused one goes first
+Values = dict[str, ort.OrtValue]
+
+
+class Chain:
+    """Runs one graph under any quantization. Not thread-safe; one per process is enough."""
+
+    def __init__(self, model: Model, min_nodes: int = MIN_NODES, max_nodes: int = MAX_NODES) -> None:
+        self.model = model
+        weights = frozenset(w for layer in model.layers for w in layer.weights)
+        self.segments = cut(model.graph, weights, min_nodes, max_nodes)
+        self.level = optimization_level(model)
+        self._nodes = {node.name: node for node in model.proto.graph.node}
+        self._home = {name: s.index for s in self.segments for name in s.produces}
+        self._sessions: OrderedDict[tuple[object, ...], SegmentSession] = OrderedDict()
+        self._rounded: dict[str, tuple[str, np.ndarray]] = {}
+
+    @cached_property
+    def output_names(self) -> tuple[str, ...]:
+        return tuple(o.name for o in self.model.outputs)
+
+    def home(self, tensor: str) -> int:
+        """The segment that produces a tensor (0 for model inputs)."""
+        return self._home.get(tensor, 0)
+
+    def run(self, quantization: Quantization, feeds: Mapping[str, np.ndarray], watch: Iterable[str] = ()) -> dict[str, np.ndarray]:
+        """The model's outputs and the watched tensors, as their readers see them."""
+        wanted = frozenset((*self.output_names, *watch))
+        found = self.run_from(0, quantization, {name: ort.OrtValue.ortvalue_from_numpy(a) for name, a in feeds.items()}, wanted)
+        return {name: found[name].numpy() for name in wanted}
+
+    def run_from(self, start: int, quantization: Quantization, values: Values, wanted: frozenset[str]) -> Values:
+        """Runs segments `start`.. from the tensors in `values` (model inputs, side tensors, those live before the cut).
+
+        Returns all values that are still live or wanted at the end: inner tensors are freed as soon as no
+        later segment reads them.
+        """
+        values = dict(values)
+        for segment in self.segments[start:]:
+            if segment.nodes or quantized_inputs(self.model, segment, quantization):
+                session = self.session(segment, quantization, wanted)
+                values.update(session.run(values))
+            for name in self._dead_after[segment.index]:
+                if name not in wanted:
+                    values.pop(name, None)
+        return values
+
+    def session(self, segment: Segment, quantization: Quantization, wanted: frozenset[str] = frozenset()) -> SegmentSession:
+        """The session of a segment under a quantization, made when its contents were not met before."""
+        outputs = self._outputs(segment, quantization, wanted)
+        key = (segment.index, outputs, self._contents(segment, quantization))
+        if key in self._sessions:
+            self._sessions.move_to_end(key)
+            return self._sessions[key]
+        proto, reads, gives = segment_proto(self.model, segment, quantization, outputs, self.constant, self._nodes)
+        session = SegmentSession(proto, reads, gives, self.level, str(self.model.path or self.model.name))
+        self._sessions[key] = session
+        if len(self._sessions) > MAX_SESSIONS:
+            self._sessions.popitem(last=False)
+        return session
+
+    def constant(self, name: str, quantization: Quantization) -> np.ndarray:
+        """An initializer as the layer sees it: rounded by its encoding, once for each encoding."""
+        encoding = quantization.constant(name)
+        if encoding is None:
+            return self.model.constant(name)
+        kept = self._rounded.get(name)
+        if kept is None or kept[0] != encoding.key():
+            rounded = encoding.fake_quantize(torch.from_numpy(np.array(self.model.constant(name))), check=True)
+            kept = self._rounded[name] = (encoding.key(), rounded.numpy())
+        return kept[1]
+
+    def touched(self, before: Quantization, after: Quantization) -> int | None:
+        """The first segment whose contents differ between two quantizations; None when none does."""
+        for segment in self.segments:
+            if self._contents(segment, before) != self._contents(segment, after):
+                return segment.index
+        return None
+
+    def _outputs(self, segment: Segment, quantization: Quantization, wanted: frozenset[str]) -> tuple[str, ...]:
+        made = (*segment.produces, *quantized_inputs(self.model, segment, quantization))
+        keep = wanted | self._read_later(segment)
+        return tuple(name for name in made if name in keep)
+
+    def _read_later(self, segment: Segment) -> frozenset[str]:
+        return self._later[segment.index]
+
+    def _contents(self, segment: Segment, quantization: Quantization) -> tuple[str, ...]:
+        """The encodings that the segment's session depends on."""
+        parts = []
+        for name in (*segment.produces, *quantized_inputs(self.model, segment, quantization)):
+            if name in quantization.activations:
+                parts.append(f"{name}={quantization.activations[name].key()}")
+        for name in segment.initializers:
+            encoding = quantization.constant(name)
+            if encoding is not None:
+                parts.append(f"{name}={encoding.key()}")
+        return tuple(parts)
+
+    @cached_property
+    def _later(self) -> list[frozenset[str]]:
+        """For each segment, every tensor that a later one reads."""
+        later: list[frozenset[str]] = []
+        reads: frozenset[str] = frozenset()
+        for segment in reversed(self.segments):
+            later.append(reads)
+            reads |= frozenset(segment.reads)
+        return later[::-1]
+
+    @cached_property
+    def _dead_after(self) -> list[tuple[str, ...]]:
+        """For each segment, the tensors that nothing reads after it."""
+        last: dict[str, int] = {}
+        for segment in self.segments:
+            last.update(dict.fromkeys((*segment.produces, *segment.reads), segment.index))
+        last.update((i.name, max(last.get(i.name, 0), 0)) for i in self.model.inputs)
+        dead: list[list[str]] = [[] for _ in self.segments]
+        for name, index in last.items():
+            dead[index].append(name)
+        return [tuple(names) for names in dead]
+
+
+def optimization_level(model: Model) -> ort.GraphOptimizationLevel:
+    """All optimizations where convolutions do most of the work; basic ones elsewhere.
+
+    Transformers gain nothing from the others, and with basic ones a chain is bit-equal to the whole graph.
+    """
+    total = sum(layer.macs for layer in model.layers)
+    conv = sum(layer.macs for layer in model.layers if layer.op_type in ("Conv", "ConvTranspose"))
+    level = ort.GraphOptimizationLevel
+    return level.ORT_ENABLE_ALL if conv * 2 >= total else level.ORT_ENABLE_BASIC
+
+
+def batches(count: int, size: int) -> Iterator[tuple[int, int]]:
+    """(start, stop) of consecutive batches."""
+    return ((start, min(start + size, count)) for start in range(0, count, size))
+
+
+def best_batch(run: Callable[[int], None], candidates: Iterable[int], clock: Callable[[], float], repeats: int = 3) -> int:
+    """The samples per run that cost the least time per sample, from a short trial. `run(n)` runs n samples once."""
+    costs: dict[int, float] = {}
+    for size in candidates:
+        run(size)  # the first run allocates
+        times = []
+        for _ in range(repeats):
+            begin = clock()
+            run(size)
+            times.append(clock() - begin)
+        costs[size] = min(times) / size
+    return min(costs, key=lambda size: costs[size])
+
+
+def node_of(model: Model, tensor: str) -> onnx.NodeProto | None:
+    """The node that produces a tensor, as a protobuf; None for model inputs."""
+    for node in model.proto.graph.node:
+        if tensor in node.output:
+            return node
+    return None

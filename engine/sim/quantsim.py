@@ -1,0 +1,185 @@
+"""QuantSim: a model and a recipe as the graph that would run on the device.
+
+The recipe says what is asked, the target's placement where quantizers stand, `resolve` which type
+each has; calibration gives statistics, and from these and the plan every encoding is derived without
+data. Changing a recipe re-derives; only calibration touches data.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+import numpy as np
+import torch
+
+from engine.errors import BadInput, nearest
+from engine.graph.model import Model
+from engine.progress import Progress, silent
+from engine.quant.encoding import Encoding, encode_range
+from engine.quant.granularity import PerTensor
+from engine.quant.grid import Grid
+from engine.quant.histogram import MinMax
+from engine.quant.precision import Float, Int
+from engine.quant.ranges import RangeMethod, find_range
+from engine.quant.weights import weight_encoding
+from engine.recipe import Recipe
+from engine.recipe.recipe import TensorClass
+from engine.sim.bias import bias_encodings
+from engine.sim.calibration import Samples, Statistics, gather, merged
+from engine.sim.chain import Chain
+from engine.sim.quantization import Quantization
+from engine.targets.placement import Placement, place
+from engine.targets.resolve import ActivationPlan, Plan, WeightPlan, resolve
+from engine.targets.target import Target, load_target
+
+
+class QuantSim:
+    """Simulates one recipe on one graph.
+
+    Attributes:
+        model: the graph, which steps may change (then they call `graph_changed`).
+        plan: what `resolve` made of the recipe.
+        statistics: of the calibration data, by tensor; empty before `calibrate`.
+        fixed: encodings set from outside (frozen or overridden), by tensor or initializer name.
+    """
+
+    def __init__(self, model: Model, recipe: Recipe, target: Target | None = None, strict: bool = False) -> None:
+        self.model = model
+        self.target = target or load_target(recipe.target)
+        self.recipe = recipe
+        self.strict = strict
+        self.statistics: Statistics = {}
+        self.fixed: dict[str, Encoding] = {}
+        self._weights: dict[tuple[str, str], Encoding] = {}
+        self._activations: dict[tuple[str, str], Encoding] = {}
+        self.graph_changed()
+
+    def graph_changed(self) -> None:
+        """After a step has edited the graph: everything derived from it is made anew. Statistics of old values go."""
+        self.model.changed()
+        self.placement: Placement = place(self.model, self.target)
+        self.plan: Plan = resolve(self.model, self.recipe, self.target, self.placement, self.strict)
+        self.chain = Chain(self.model)
+        self.statistics.clear()
+        self._weights.clear()
+        self._activations.clear()
+        self._quantization: Quantization | None = None
+
+    def update(self, recipe: Recipe) -> None:
+        """Another recipe on the same graph and statistics: only what changed is derived again."""
+        if recipe.target != self.recipe.target:
+            self.target = load_target(recipe.target)
+            self.placement = place(self.model, self.target)
+        self.plan = resolve(self.model, recipe, self.target, self.placement, self.strict)
+        self.recipe = recipe
+        self._quantization = None
+
+    def calibrate(self, data: Samples, progress: Progress = silent, histograms: bool = True) -> None:
+        """One pass over `data` in the float model; replaces the statistics."""
+        names = [name for name, slot in self.placement.slots.items() if slot.quantized and slot.kind != "constant"]
+        self.statistics = gather(self.chain, data, names, progress, histograms)
+        self._activations.clear()
+        self._quantization = None
+
+    @property
+    def quantization(self) -> Quantization:
+        """All encodings of the plan; raises `BadInput` naming the tensors that still need calibration."""
+        if self._quantization is None:
+            self._quantization = self._derive()
+        return self._quantization
+
+    def missing(self) -> list[str]:
+        """Tensors whose range can only come from data that have not been seen."""
+        return [name for name, plan in self.plan.activations.items() if name not in self.fixed and isinstance(plan.dtype, Int)
+                and plan.fixed_range is None and self._range_known(plan) is None]
+
+    def override(self, name: str, encoding: Encoding) -> None:
+        """Sets a tensor's or a weight's encoding from outside; it stays until `reset`."""
+        known = (*self.plan.activations, *self.plan.weights)
+        if name not in known:
+            raise BadInput(f"{name!r} has no quantizer under this recipe and target. {nearest(name, known)}")
+        self.fixed[name] = encoding
+        self._quantization = None
+
+    def freeze(self, names: Iterable[str] | None = None) -> None:
+        """Keeps the present encodings of these tensors (all of them by default) whatever is calibrated later."""
+        current = {**self.quantization.activations, **self.quantization.constants}
+        for name in current if names is None else names:
+            self.override(name, current[name]) if name in current else self.override(name, Encoding(Float("fp32")))
+
+    def reset(self, names: Iterable[str] | None = None) -> None:
+        """Drops what `override` and `freeze` set."""
+        for name in list(self.fixed) if names is None else names:
+            self.fixed.pop(name, None)
+        self._quantization = None
+
+    def run(self, feeds: Mapping[str, np.ndarray], watch: Iterable[str] = ()) -> dict[str, np.ndarray]:
+        """Outputs and watched tensors of the quantized graph, in ONNX Runtime."""
+        return self.chain.run(self.quantization, feeds, watch)
+
+    def _derive(self) -> Quantization:
+        missing = self.missing()
+        if missing:
+            raise BadInput(f"{len(missing)} tensors have no range yet (first: {missing[0]!r}); calibrate on data, or set "
+                           "min and max for them in the recipe's `tensors:`")
+        activations, constants = {}, {}
+        for name, plan in self.plan.activations.items():
+            slot = self.placement.slots[name]
+            (constants if slot.kind == "constant" else activations)[name] = self._fixed_or(name, plan.dtype, lambda p=plan: self._activation(p))
+        for name, weight in self.plan.weights.items():
+            constants[name] = self._fixed_or(name, weight.dtype, lambda p=weight: self._weight(p))
+        found = Quantization(activations, constants)
+        if self.recipe.bias == "int32":
+            found = bias_encodings(self.model, found)
+        return found
+
+    def _fixed_or(self, name: str, dtype: Int | Float, derive: Callable[[], Encoding]) -> Encoding:
+        return self.fixed[name] if name in self.fixed else derive()
+
+    def _activation(self, plan: ActivationPlan) -> Encoding:
+        """The encoding of an activation from its plan: fixed range, given min and max, or the range method's."""
+        if isinstance(plan.dtype, Float):
+            return Encoding(plan.dtype)
+        key = (plan.tied or plan.tensor, repr((plan.dtype, plan.symmetry, plan.fixed_range, plan.method, plan.minimum, plan.maximum)))
+        if key not in self._activations:
+            grid = Grid(plan.dtype.bits, plan.symmetry)
+            observer = self._observer(plan)
+            low, high = plan.fixed_range or self._range_known(plan) or find_range(
+                _need(observer, plan.tensor), grid, self._method(plan))
+            low = plan.minimum if plan.minimum is not None else low
+            high = plan.maximum if plan.maximum is not None else high
+            self._activations[key] = encode_range(low, high, grid)
+        return self._activations[key]
+
+    def _method(self, plan: ActivationPlan) -> RangeMethod:
+        kinds: dict[str, TensorClass] = {"input": "inputs", "output": "outputs"}
+        return self.recipe.method_for(kinds.get(self.placement.slots[plan.tensor].kind, "activations"), plan.method)
+
+    def _range_known(self, plan: ActivationPlan) -> tuple[float, float] | None:
+        """A range that needs no search: given by the recipe; None also when it must be searched in statistics."""
+        if plan.minimum is not None and plan.maximum is not None:
+            return plan.minimum, plan.maximum
+        return None
+
+    def _observer(self, plan: ActivationPlan) -> MinMax | None:
+        if self.placement.slots[plan.tensor].kind == "constant":
+            observer = MinMax()
+            observer.update(torch.from_numpy(np.array(self.model.constant(plan.tensor), dtype=np.float32)))
+            return observer
+        members = [name for name, slot in self.placement.slots.items() if slot.tied == plan.tied] if plan.tied else [plan.tensor]
+        return merged(self.statistics, members)
+
+    def _weight(self, plan: WeightPlan) -> Encoding:
+        if isinstance(plan.dtype, Float):
+            return Encoding(plan.dtype)
+        key = (plan.initializer, repr((plan.dtype, plan.symmetry, plan.granularity, plan.method)))
+        if key not in self._weights:
+            weight = torch.from_numpy(np.array(self.model.constant(plan.initializer)))
+            method = self.recipe.method_for("weights", plan.method)
+            self._weights[key] = weight_encoding(weight, plan.dtype, plan.symmetry, plan.granularity or PerTensor(), method)
+        return self._weights[key]
+
+
+def _need(observer: MinMax | None, name: str) -> MinMax:
+    if observer is None:
+        raise BadInput(f"tensor {name!r} has no statistics; calibrate on data first")
+    return observer
