@@ -157,7 +157,7 @@ def _encodings(at: At, value: object) -> EncodingsFile:
 
 def _calibration(at: At, value: object) -> CalibrationOptions:
     classes = ("method", "weights", "activations", "inputs", "outputs")
-    readers: dict[str, Reader[Any]] = {name: read_method for name in classes}
+    readers: dict[str, Reader[Any]] = dict.fromkeys(classes, read_method)
     readers["samples"] = lambda a, v: a.whole(v, 1, 10_000_000)
     readers["seed"] = lambda a, v: a.whole(v, 0, 2**32 - 1)
     return CalibrationOptions(**_fields(at, value, readers))
