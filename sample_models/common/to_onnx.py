@@ -15,6 +15,7 @@ from torch import nn
 OPSET = 21
 SCOPES = "pkg.torch.onnx.name_scopes"
 LOCAL = ("pkg.torch.onnx.stack_trace", "pkg.torch.onnx.fx_node", "pkg.torch.onnx.class_hierarchy")
+UNNAMED = ("val_", "min_val", "max_val")
 MAIN_OPS = ("Conv", "Gemm", "MatMul", "BatchNormalization", "LayerNormalization", "Clip", "Gelu", "Softmax", "Add")
 
 
@@ -55,9 +56,9 @@ def name_values(graph: ir.Graph) -> None:
         for value in node.outputs:
             if value.name not in kept:
                 value.name = f"{node.name}.out"
-        for index, value in enumerate(node.inputs):
-            if value is not None and value.is_initializer() and str(value.name).startswith(("val_", "min_val", "max_val")):
-                value.name = f"{node.name}.constant{index}"
+        for index, source in enumerate(node.inputs):
+            if source is not None and source.is_initializer() and str(source.name).startswith(UNNAMED):
+                source.name = f"{node.name}.constant{index}"
 
 
 def drop_local_metadata(graph: ir.Graph) -> None:

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from sample_models.common.idx import Split
 
-SIZE, MAX_SHIFT = 28, 2
+SIZE = 28
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class Plan:
     weight_decay: float
     batch: int = 128
     warmup: float = 0.1
+    shift: int = 2
     seed: int = 0
 
 
@@ -32,23 +33,22 @@ def as_floats(images: Tensor) -> Tensor:
     return images.float() / 255
 
 
-def augment(images: Tensor) -> Tensor:
-    """Each image mirrored with probability one half and moved by up to two pixels."""
+def augment(images: Tensor, shift: int) -> Tensor:
+    """Each image mirrored with probability one half and moved by up to `shift` pixels."""
     n = len(images)
-    padded = F.pad(images[:, 0], (MAX_SHIFT,) * 4)
+    padded = F.pad(images[:, 0], (shift,) * 4)
     pixels = torch.arange(SIZE)
-    top, left = torch.randint(0, 2 * MAX_SHIFT + 1, (2, n, 1))
+    top, left = torch.randint(0, 2 * shift + 1, (2, n, 1))
     columns = torch.where(torch.rand(n, 1) < 0.5, pixels, SIZE - 1 - pixels) + left
     rows = pixels + top
     return padded[torch.arange(n)[:, None, None], rows[:, :, None], columns[:, None, :]][:, None]
 
 
-def batches(split: Split, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+def batches(split: Split, size: int, shift: int) -> Iterator[tuple[Tensor, Tensor]]:
     """One epoch in random order, augmented; a last incomplete batch is left out."""
     images, labels = torch.tensor(split.images), torch.tensor(split.labels).long()
-    for rows in torch.randperm(len(labels)).split(size):
-        if len(rows) == size:
-            yield as_floats(augment(images[rows])), labels[rows]
+    for rows in torch.randperm(len(labels)).unfold(0, size, size):
+        yield as_floats(augment(images[rows], shift)), labels[rows]
 
 
 def schedule(optimizer: torch.optim.Optimizer, steps: int, warmup: float) -> torch.optim.lr_scheduler.LambdaLR:
@@ -71,10 +71,10 @@ def train(model: nn.Module, split: Split, plan: Plan) -> nn.Module:
     for epoch in range(plan.epochs):
         model.train()
         start, total, count = time.perf_counter(), 0.0, 0
-        for images, labels in batches(split, plan.batch):
+        for images, labels in batches(split, plan.batch, plan.shift):
             loss = F.cross_entropy(model(images.to(memory_format=torch.channels_last)), labels)
             optimizer.zero_grad()
-            loss.backward()
+            torch.autograd.backward(loss)
             optimizer.step()
             scheduler.step()
             total, count = total + loss.item(), count + 1

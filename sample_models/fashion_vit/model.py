@@ -4,8 +4,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-PATCH, WIDTH, DEPTH, HEADS, HIDDEN, CLASSES = 4, 48, 4, 4, 96, 10
-TOKENS = (28 // PATCH) ** 2
+STEM, WIDTH, DEPTH, HEADS, HIDDEN, CLASSES = 16, 48, 4, 4, 96, 10
+TOKENS = 49  # 7 x 7: each of the stem's two convolutions halves the picture
 
 
 class Product(nn.Module):
@@ -62,11 +62,12 @@ class Block(nn.Module):
 
 
 class FashionViT(nn.Module):
-    """Patches of 4x4, learned positions, four blocks, the mean over the tokens, a linear classifier."""
+    """A stem of two convolutions, learned positions, four blocks, the mean over the tokens, a linear classifier."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.patches = nn.Conv2d(1, WIDTH, PATCH, PATCH)
+        self.stem1, self.stem_gelu = nn.Conv2d(1, STEM, 3, 2, 1), nn.GELU()
+        self.stem2 = nn.Conv2d(STEM, WIDTH, 3, 2, 1)
         self.positions = nn.Parameter(0.02 * torch.randn(1, TOKENS, WIDTH))
         self.add_positions = Add()
         self.blocks = nn.Sequential(*(Block() for _ in range(DEPTH)))
@@ -74,7 +75,7 @@ class FashionViT(nn.Module):
         self.classifier = nn.Linear(WIDTH, CLASSES)
 
     def forward(self, image: Tensor) -> Tensor:
-        tokens = self.patches(image).reshape(-1, WIDTH, TOKENS).permute(0, 2, 1)
+        tokens = self.stem2(self.stem_gelu(self.stem1(image))).reshape(-1, WIDTH, TOKENS).permute(0, 2, 1)
         tokens = self.blocks(self.add_positions(tokens, self.positions))
         out: Tensor = self.classifier(self.norm(tokens).mean(1))
         return out

@@ -1,0 +1,1 @@
+"""A narrow MobileNetV2 trained on Fashion-MNIST."""
