@@ -6,7 +6,8 @@ batch, whose tensors any segment may read. The other nodes, in execution order, 
 few tensors as possible are *live* (produced before and read after the cut).
 
 Rules: 1. a segment has at least `min_nodes` nodes; 2. the first place with exactly one live tensor
-is taken; 3. where `max_nodes` nodes offer none, the place with the fewest live tensors is taken.
+is taken, unless the next node is one that ONNX Runtime fuses with what comes before it; 3. where
+`max_nodes` nodes offer none, the place with the fewest live tensors is taken.
 """
 from __future__ import annotations
 
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 MIN_NODES, MAX_NODES = 8, 48
+FUSED = frozenset({"BatchNormalization", "Relu", "Clip", "LeakyRelu", "PRelu", "HardSwish", "HardSigmoid", "Sigmoid", "Tanh", "Add", "Mul"})
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,8 @@ def _stops(main: list[ir.Node], last_reader: dict[str, int], min_nodes: int, max
     for i, node in enumerate(main):
         live |= {str(v.name) for v in node.outputs}
         live = {name for name in live if last_reader.get(name, -1) > i}
-        counts.append(len(live))
+        fused = i + 1 < len(main) and main[i + 1].op_type in FUSED
+        counts.append(len(live) + fused)  # a cut inside a fusion costs as much as a second live tensor
     stops, start = [], 0
     while start < len(main):
         stop = _stop(counts, start, min_nodes, max_nodes)

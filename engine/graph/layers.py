@@ -141,7 +141,8 @@ def _macs(node: ir.Node, index: int, shape: tuple[int, ...], output: tuple[int, 
     if node.op_type == "Conv":
         return math.prod(output) * math.prod(shape[1:])
     if node.op_type == "ConvTranspose":
-        return math.prod(shapes.get(str(node.inputs[0].name), ())) * math.prod(shape[1:])  # type: ignore[union-attr]
+        source: tuple[int, ...] = shapes.get(str(node.inputs[0].name), ())  # type: ignore[union-attr]
+        return math.prod(source) * math.prod(shape[1:])
     if node.op_type in ("Gemm", "MatMul"):
         _, inputs = weight_axes(node, index, len(shape))
         return math.prod(output) * (shape[inputs] if inputs is not None else shape[0])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnx_ir as ir
+import onnx_ir
 
 from engine.errors import BadInput, nearest
 from engine.graph.layers import Layer, find_layers
@@ -30,14 +30,14 @@ class Model:
         feeds: one sample used for shapes and costs (zeros unless data were given).
     """
 
-    ir: ir.Model
+    ir: onnx_ir.Model
     name: str
     sha256: str
     path: Path | None = None
     feeds: dict[str, np.ndarray] = field(default_factory=dict)
 
     @property
-    def graph(self) -> ir.Graph:
+    def graph(self) -> onnx_ir.Graph:
         return self.ir.graph
 
     @property
@@ -56,7 +56,7 @@ class Model:
     @cached_property
     def proto(self) -> onnx.ModelProto:
         """The graph as a protobuf; take it as read-only."""
-        return ir.to_proto(self.ir)
+        return onnx_ir.to_proto(self.ir)
 
     @cached_property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -69,14 +69,14 @@ class Model:
         return find_layers(self.graph, self.shapes)
 
     @cached_property
-    def values(self) -> dict[str, ir.Value]:
+    def values(self) -> dict[str, onnx_ir.Value]:
         """Every value of the graph by name: inputs, initializers and node outputs."""
         found = {str(v.name): v for v in (*self.graph.inputs, *self.graph.initializers.values())}
         found.update((str(v.name), v) for node in self.graph for v in node.outputs if v.name)
         return found
 
     @cached_property
-    def nodes(self) -> dict[str, ir.Node]:
+    def nodes(self) -> dict[str, onnx_ir.Node]:
         return {str(node.name): node for node in self.graph}
 
     def layer(self, name: str) -> Layer:
@@ -95,7 +95,7 @@ class Model:
     def set_constant(self, name: str, data: np.ndarray) -> None:
         """Replaces an initializer's data (same name); derived facts are dropped."""
         value = self.graph.initializers[name]
-        value.const_value = ir.tensor(np.ascontiguousarray(data), name=name)
+        value.const_value = onnx_ir.tensor(np.ascontiguousarray(data), name=name)
         self.changed()
 
     def changed(self) -> None:
@@ -125,13 +125,13 @@ def load_model(path: str | Path) -> Model:
 
 def from_proto(proto: onnx.ModelProto, name: str, sha256: str = "", path: Path | None = None) -> Model:
     """A `Model` from a checked ModelProto in memory."""
-    model = ir.from_proto(proto)
+    model = onnx_ir.from_proto(proto)
     try:
         simplify(model)
     except BadInput:
         raise
     except Exception as error:  # the optimizer's own failures on odd graphs: work goes on with the graph as it is
-        model = ir.from_proto(proto)
+        model = onnx_ir.from_proto(proto)
         name_nodes(model.graph)
         model.meta["not_simplified"] = f"{type(error).__name__}: {error}"[:200]
     found = Model(model, proto.graph.name if name == "model" and proto.graph.name else name, sha256, path)

@@ -51,7 +51,7 @@ def _fold_backward(model: Model, norm: ir.Node) -> str | None:
     """Equation 1. Needs a layer whose only reader is the norm, and a weight that only it reads."""
     source = norm.inputs[0]
     layer = source.producer() if source is not None else None
-    if layer is None or layer.op_type not in FOLDABLE or not _alone(source) or not _owns_weight(layer):
+    if source is None or layer is None or layer.op_type not in FOLDABLE or not _alone(source) or not _owns_weight(layer):
         return None
     if layer.op_type == "Gemm" and float(_attribute(layer, "beta", 1.0)) != 1.0:
         return None
@@ -100,7 +100,9 @@ def _fold_forward(model: Model, norm: ir.Node) -> str | None:
     new, moved = _scaled_input(layer, _array(weight), scale, shift)
     _set(model, weight, new)
     _set_bias(model, layer, (_array(bias) if bias is not None else np.zeros_like(moved)) + moved)
-    ir.convenience.replace_all_uses_with(norm.outputs[0], norm.inputs[0])
+    source = norm.inputs[0]
+    assert source is not None
+    ir.convenience.replace_all_uses_with(norm.outputs[0], source)
     _drop(norm)
     return str(layer.name)
 

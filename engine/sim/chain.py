@@ -158,7 +158,7 @@ def batches(count: int, size: int) -> Iterator[tuple[int, int]]:
     return ((start, min(start + size, count)) for start in range(0, count, size))
 
 
-def best_batch(run: Callable[[int], None], candidates: Iterable[int], clock: Callable[[], float], repeats: int = 3) -> int:
+def best_batch(run: Callable[[int], object], candidates: Iterable[int], clock: Callable[[], float], repeats: int = 3) -> int:
     """The samples per run that cost the least time per sample, from a short trial. `run(n)` runs n samples once."""
     costs: dict[int, float] = {}
     for size in candidates:

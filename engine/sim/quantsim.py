@@ -6,7 +6,7 @@ data. Changing a recipe re-derives; only calibration touches data.
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import torch
@@ -76,7 +76,11 @@ class QuantSim:
     def calibrate(self, data: Samples, progress: Progress = silent, histograms: bool = True) -> None:
         """One pass over `data` in the float model; replaces the statistics."""
         names = [name for name, slot in self.placement.slots.items() if slot.quantized and slot.kind != "constant"]
-        self.statistics = gather(self.chain, data, names, progress, histograms)
+        self.adopt(gather(self.chain, data, names, progress, histograms))
+
+    def adopt(self, statistics: Statistics) -> None:
+        """Statistics gathered earlier from the same graph and data."""
+        self.statistics = dict(statistics)
         self._activations.clear()
         self._quantization = None
 
@@ -104,7 +108,9 @@ class QuantSim:
         """Keeps the present encodings of these tensors (all of them by default) whatever is calibrated later."""
         current = {**self.quantization.activations, **self.quantization.constants}
         for name in current if names is None else names:
-            self.override(name, current[name]) if name in current else self.override(name, Encoding(Float("fp32")))
+            if name not in current:
+                raise BadInput(f"{name!r} has no encoding to freeze. {nearest(name, current)}")
+            self.override(name, current[name])
 
     def reset(self, names: Iterable[str] | None = None) -> None:
         """Drops what `override` and `freeze` set."""
@@ -121,19 +127,17 @@ class QuantSim:
         if missing:
             raise BadInput(f"{len(missing)} tensors have no range yet (first: {missing[0]!r}); calibrate on data, or set "
                            "min and max for them in the recipe's `tensors:`")
-        activations, constants = {}, {}
+        activations: dict[str, Encoding] = {}
+        constants: dict[str, Encoding] = {}
         for name, plan in self.plan.activations.items():
-            slot = self.placement.slots[name]
-            (constants if slot.kind == "constant" else activations)[name] = self._fixed_or(name, plan.dtype, lambda p=plan: self._activation(p))
+            group = constants if self.placement.slots[name].kind == "constant" else activations
+            group[name] = self.fixed[name] if name in self.fixed else self._activation(plan)
         for name, weight in self.plan.weights.items():
-            constants[name] = self._fixed_or(name, weight.dtype, lambda p=weight: self._weight(p))
+            constants[name] = self.fixed[name] if name in self.fixed else self._weight(weight)
         found = Quantization(activations, constants)
         if self.recipe.bias == "int32":
             found = bias_encodings(self.model, found)
         return found
-
-    def _fixed_or(self, name: str, dtype: Int | Float, derive: Callable[[], Encoding]) -> Encoding:
-        return self.fixed[name] if name in self.fixed else derive()
 
     def _activation(self, plan: ActivationPlan) -> Encoding:
         """The encoding of an activation from its plan: fixed range, given min and max, or the range method's."""
@@ -144,13 +148,14 @@ class QuantSim:
             grid = Grid(plan.dtype.bits, plan.symmetry)
             observer = self._observer(plan)
             low, high = plan.fixed_range or self._range_known(plan) or find_range(
-                _need(observer, plan.tensor), grid, self._method(plan))
+                _need(observer, plan.tensor), grid, self.method(plan))
             low = plan.minimum if plan.minimum is not None else low
             high = plan.maximum if plan.maximum is not None else high
             self._activations[key] = encode_range(low, high, grid)
         return self._activations[key]
 
-    def _method(self, plan: ActivationPlan) -> RangeMethod:
+    def method(self, plan: ActivationPlan) -> RangeMethod:
+        """The range method of an activation: its own, its class's, or the general one."""
         kinds: dict[str, TensorClass] = {"input": "inputs", "output": "outputs"}
         return self.recipe.method_for(kinds.get(self.placement.slots[plan.tensor].kind, "activations"), plan.method)
 

@@ -1,0 +1,1 @@
+"""Measuring a recipe against the float model: scores with intervals, noise, and where it builds up."""

@@ -1,0 +1,102 @@
+"""The command line. Exit 0: done; 1: the result misses what was asked; 2: bad input; 130: stopped by Ctrl-C.
+
+A stable contract that others script against: `--json FILE` writes the full result, `-q` silences
+progress, `--set KEY=VALUE` overrides any recipe key, `--precision` replaces the base.
+"""
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from engine.errors import Cancelled, MixdownError
+
+MAX_LINES = 10
+Arguments = argparse.Namespace
+
+EXAMPLES = {
+    "inspect": "python -m engine inspect model.onnx",
+    "simulate": "python -m engine simulate model.onnx --evaluation evaluation.npz --calibration calibration.npz --precision w8a8",
+    "quantize": "python -m engine quantize recipe.yaml model.onnx --evaluation evaluation.npz --calibration calibration.npz --out exported",
+    "export": "python -m engine export model.onnx --recipe recipe.yaml --calibration calibration.npz --out exported",
+    "verify": "python -m engine verify exported --evaluation evaluation.npz",
+}
+DATA_HELP = ("an .npz with arrays named as the model's inputs (and optional labels), a data.yaml of an image folder, "
+             "or package.module:function")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """One subcommand per verb, each with an example."""
+    parser = argparse.ArgumentParser(prog="python -m engine", description="Mixdown: quantization simulated, measured, exported, proven.")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    inspect = _verb(verbs, "inspect", "layers, ops and their support, inputs, parameters, MACs, size")
+    inspect.add_argument("model", metavar="MODEL", type=Path)
+    simulate = _verb(verbs, "simulate", "the whole recipe measured: float against quantized")
+    simulate.add_argument("model", metavar="MODEL", type=Path)
+    simulate.add_argument("--outputs", metavar="F.npz", type=Path, help="write the output arrays as fp32/NAME and quantized/NAME")
+    simulate.add_argument("--no-steps", action="store_true", help="leave out the recipe's steps (BatchNormalization stays)")
+    simulate.add_argument("--max-drop", metavar="X", type=float, help="exit 1 when the drop is larger (absolute: 0.01 is one point)")
+    quantize = _verb(verbs, "quantize", "simulate, export and verify in one go")
+    quantize.add_argument("recipe", metavar="RECIPE", type=Path)
+    quantize.add_argument("model", metavar="MODEL", type=Path, nargs="?", help="when the recipe names no model")
+    export = _verb(verbs, "export", "the float model with its encodings, and a QDQ model")
+    export.add_argument("model", metavar="MODEL", type=Path)
+    export.add_argument("--encodings", metavar="V", action="append", help="encodings dialect: 1.0.0 or 0.6.1 (default: both)")
+    verify = _verb(verbs, "verify", "exported files, re-read and run in ONNX Runtime, against the simulation")
+    verify.add_argument("folder", metavar="DIR", type=Path)
+    for name, sub in verbs.choices.items():
+        _shared(name, sub)
+    return parser
+
+
+def _verb(verbs: argparse._SubParsersAction[argparse.ArgumentParser], name: str, words: str) -> argparse.ArgumentParser:
+    return verbs.add_parser(name, help=words, description=words[0].upper() + words[1:] + ".", epilog=f"example: {EXAMPLES[name]}",
+                            formatter_class=argparse.RawDescriptionHelpFormatter)
+
+
+def _shared(name: str, sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--json", metavar="FILE", type=Path, help="write the full result as JSON")
+    sub.add_argument("-q", "--quiet", action="store_true", help="no progress bar")
+    if name == "inspect":
+        sub.add_argument("--target", metavar="T", help="also list which tensors this target quantizes, and why not")
+        return
+    sub.add_argument("--evaluation", metavar="D", required=name in ("quantize", "verify"), help=DATA_HELP)
+    sub.add_argument("--metric", metavar="M", help="top1, top5, agreement, cosine, … or module:function (higher is better)")
+    if name == "verify":
+        return
+    if name != "quantize":
+        sub.add_argument("--recipe", metavar="R", type=Path, help="a recipe in YAML or JSON")
+    sub.add_argument("--calibration", metavar="D", required=name == "quantize", help=DATA_HELP)
+    sub.add_argument("--precision", metavar="P", help="the base precision: w8a8, w4a8, fp16, …")
+    sub.add_argument("--target", metavar="T", help="htp_v73 (default), generic, onnxruntime, or a JSON file")
+    sub.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], dest="changes", help="override a recipe key by dotted path")
+    sub.add_argument("--strict", action="store_true", help="an illegal result is an error instead of more bits")
+    if name in ("quantize", "export"):
+        sub.add_argument("--out", metavar="DIR", type=Path, required=True)
+        sub.add_argument("--allow-illegal", action="store_true", help="export precisions that the target does not run")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one verb and returns the exit code."""
+    arguments = build_parser().parse_args(argv)
+    try:
+        from engine.verbs import VERBS  # torch and ONNX Runtime load here: --help does not wait for them
+
+        return VERBS[arguments.verb](arguments)
+    except Cancelled:
+        print("Stopped. Nothing was left half-written.", file=sys.stderr)
+        return 130
+    except KeyboardInterrupt:
+        print("\nStopped. Nothing was left half-written.", file=sys.stderr)
+        return 130
+    except MixdownError as error:
+        lines = str(error).splitlines() or ["bad input"]
+        print("\n".join(["error: " + lines[0], *lines[1:MAX_LINES]]), file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        return 0
+    except (MemoryError, RecursionError) as error:
+        words = "needs more memory than there is" if isinstance(error, MemoryError) else "nests too deep"
+        print(f"error: the input {words}; use a smaller model or fewer samples", file=sys.stderr)
+        return 2

@@ -1,0 +1,214 @@
+"""The one room where the parts meet: a thin front over model, data, recipe and measurements.
+
+Each method takes a recipe and gives plain values, ready for JSON. What was computed for one recipe is
+kept and used for the next: stepped graphs, statistics, sessions, the float model's outputs.
+"""
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from engine.analysis.facts import model_facts
+from engine.analysis.layer_facts import layer_facts
+from engine.analysis.measure import Comparison, layer_sqnr
+from engine.analysis.ranges_table import tensor_rows, weight_rows
+from engine.analysis.report import measured, report
+from engine.analysis.resolved import resolved
+from engine.analysis.runner import Outputs, Runner
+from engine.data import Dataset, load_data
+from engine.data.metrics import Metric, resolve_metric
+from engine.errors import BadInput, IllegalPrecision
+from engine.graph import Model, load_model
+from engine.progress import Progress, part, silent
+from engine.recipe import Recipe
+from engine.room import Room, steps_key
+from engine.sim.calibration import gather
+
+Partial = Callable[[dict[str, Any]], None]
+MAX_ROOMS = 3
+ORDER_SEED = 0
+CLIP_SAMPLES = 256
+
+
+class Session:
+    """A model with its data; answers what a recipe does to it."""
+
+    def __init__(self, model: Model, evaluation: Dataset | None = None, calibration: Dataset | None = None,
+                 training: Dataset | None = None, metric: str | None = None, cache: Path | None = None, allow_code: bool = False,
+                 strict: bool = False) -> None:
+        """Data are checked against the model's inputs. With one of the two sets given it is split in two disjoint halves.
+
+        Raises:
+            BadInput: data that do not fit the model.
+        """
+        evaluation = None if evaluation is None else evaluation.bind(model.inputs)
+        calibration = None if calibration is None else calibration.bind(model.inputs)
+        self.notes: list[str] = []
+        if evaluation is not None and calibration is None and len(evaluation) > 1:
+            calibration, evaluation = evaluation.split(0.5, ORDER_SEED)
+            self.notes.append(f"No calibration data were given: {len(calibration)} of the evaluation samples calibrate, "
+                              f"{len(evaluation)} others evaluate.")
+        self.calibration, self.training = calibration, training
+        self.order = None if evaluation is None else np.random.default_rng(ORDER_SEED).permutation(len(evaluation))
+        self.evaluation = None if evaluation is None or self.order is None else evaluation.take(self.order)
+        sample = calibration or evaluation
+        self.model = model if sample is None else model.with_sample(sample.batch(0, 1))
+        self.metric: Metric | None = None if evaluation is None else resolve_metric(metric, evaluation, model.outputs, allow_code=allow_code)
+        self._cache, self._strict = cache, strict
+        self._rooms: OrderedDict[str, Room] = OrderedDict()
+        self._comparison: Comparison | None = None
+
+    @staticmethod
+    def for_project(project: Any, store: Any) -> Session:
+        """The session of a stored project."""
+        model = load_model(project.model)
+        evaluation, calibration = (load_data(path) if path else None for path in (project.evaluation, project.calibration))
+        return Session(model, evaluation, calibration, metric=project.metric or None, cache=store.cache_folder(project.id))
+
+    def open(self, progress: Progress = silent) -> dict[str, Any]:
+        """Facts about the model and its data; nothing is quantized."""
+        progress(0.0, "Reading the model")
+        facts = model_facts(self.model)
+        return facts | {"data": self._data_facts(), "metric": self._metric_facts(), "notes": list(self.notes)}
+
+    def resolve(self, recipe: Recipe, progress: Progress = silent) -> dict[str, Any]:
+        """What follows from the recipe alone, without running anything."""
+        room = self._room(recipe, progress)
+        return resolved(room.enter(recipe), room.state(recipe))
+
+    def float_value(self, progress: Progress = silent) -> dict[str, Any]:
+        """The float model's score with its interval."""
+        begin = time.perf_counter()
+        comparison, metric = self._compare(progress)
+        found = comparison.float_score(progress)
+        return {"fp32": {"metric": metric.name, **found.to_json()}, "samples": found.n, "seconds": time.perf_counter() - begin}
+
+    def measure(self, recipe: Recipe, progress: Progress = silent, partial: Partial | None = None) -> dict[str, Any]:
+        """Runs the whole recipe on the evaluation data: the report. `partial` gets the numbers of fewer samples first."""
+        return self._measured(recipe, progress, partial)[0]
+
+    def simulate(self, recipe: Recipe, progress: Progress = silent) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """`measure`, and the outputs in the data's own order as `fp32/NAME` and `quantized/NAME`."""
+        found, outputs = self._measured(recipe, progress, None)
+        comparison, _ = self._compare(progress)
+        back = np.argsort(self.order) if self.order is not None else slice(None)
+        arrays = {f"fp32/{name}": array[back] for name, array in comparison.float_outputs().items()}
+        return found, arrays | {f"quantized/{name}": array[back] for name, array in outputs.items()}
+
+    def calibrate(self, recipe: Recipe, progress: Progress = silent) -> dict[str, Any]:
+        """One pass over the calibration data, and a table of the ranges; clipping is counted on evaluation data too."""
+        begin = time.perf_counter()
+        if self.calibration is None:
+            raise BadInput("there are no calibration data in this project; add an .npz with inputs like those of training")
+        room = self._room(recipe, part(progress, 0.0, 0.05))
+        sim = room.calibrated(recipe, part(progress, 0.05, 0.7), again=True)
+        unseen = None
+        if self.evaluation is not None:
+            some = self.evaluation.take(range(min(CLIP_SAMPLES, len(self.evaluation))))
+            unseen = gather(sim.chain, some, sim.statistics, part(progress, 0.7, 1.0))
+        return {"tensors": tensor_rows(sim, unseen), "weights": weight_rows(sim),
+                "samples": min(recipe.calibration.samples, len(self.calibration)), "unseen_samples": 0 if unseen is None else len(some),
+                "seconds": time.perf_counter() - begin}
+
+    def layer_facts(self, recipe: Recipe, name: str, progress: Progress = silent) -> dict[str, Any]:
+        """One layer for the inspector."""
+        return layer_facts(self._room(recipe, progress).enter(recipe), name)
+
+    def export(self, recipe: Recipe, out: Path, progress: Progress = silent, versions: tuple[str, ...] = ("1.0.0", "0.6.1"),
+               allow_illegal: bool = False, found: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Writes the float model with its encodings, the QDQ model, the recipe and the report to a folder."""
+        from engine.export import export
+
+        room = self._room(recipe, progress)
+        sim = room.calibrated(recipe, part(progress, 0.0, 0.4))
+        self._refuse_illegal(sim.plan, allow_illegal)
+        files = export(sim, out, dict(found) if found else None, versions, part(progress, 0.4, 1.0), allow_illegal=allow_illegal)
+        return {"files": [{"name": f.name, "bytes": f.bytes, "path": str(f.path)} for f in files]}
+
+    def verify(self, folder: Path, progress: Progress = silent) -> dict[str, Any]:
+        """Re-reads exported files and runs them against the simulation on the evaluation data: the certificate."""
+        from engine.export import verify
+
+        if self.evaluation is None:
+            raise BadInput("verifying needs evaluation data (--evaluation)")
+        return verify(folder, self.evaluation, progress).to_json()
+
+    def quantize(self, recipe: Recipe, out: Path, progress: Progress = silent, allow_illegal: bool = False) -> dict[str, Any]:
+        """Measures, exports and verifies in one go."""
+        from engine.export import commands
+
+        room = self._room(recipe, progress)
+        self._refuse_illegal(room.enter(recipe).plan, allow_illegal)
+        found = self.measure(recipe, part(progress, 0.0, 0.5))
+        files = self.export(recipe, out, part(progress, 0.5, 0.7), allow_illegal=allow_illegal, found=found)
+        certificate = self.verify(out, part(progress, 0.7, 1.0))
+        return {**files, "report": found, "certificate": certificate, "commands": commands(out)}
+
+    def _measured(self, recipe: Recipe, progress: Progress, partial: Partial | None) -> tuple[dict[str, Any], Outputs]:
+        begin = time.perf_counter()
+        comparison, metric = self._compare(progress)
+        room = self._room(recipe, progress)
+        sim = room.calibrated(recipe, part(progress, 0.0, 0.2))
+        runner = room.ready_runner(comparison.data, progress)
+        tell = None if partial is None else lambda m: partial(measured(metric.name, m))
+        found, outputs = comparison.measure(runner, sim.quantization, part(progress, 0.2, 0.9), tell)
+        places = {layer.name: layer.output for layer in sim.model.layers}
+        sqnr = layer_sqnr(runner, sim.quantization, comparison.data, places, part(progress, 0.9, 1.0))
+        extra = {"seconds": time.perf_counter() - begin, "steps": [s.to_json() for s in room.reports], "notes": list(self.notes)}
+        return report(self.model, sim, recipe, metric.name, found, sqnr, extra), outputs
+
+    def _room(self, recipe: Recipe, progress: Progress) -> Room:
+        key = steps_key(recipe)
+        if key not in self._rooms:
+            self._check_model(recipe)
+            self._rooms[key] = Room(self.model, recipe, self.calibration, self._cache, self._strict, progress)
+            if len(self._rooms) > MAX_ROOMS:
+                self._rooms.popitem(last=False)
+        self._rooms.move_to_end(key)
+        return self._rooms[key]
+
+    def _check_model(self, recipe: Recipe) -> None:
+        wanted = recipe.model.sha256 if recipe.model else None
+        if wanted and self.model.sha256 and wanted != self.model.sha256:
+            raise BadInput(f"the recipe was made for the model with sha256 {wanted[:16]}…, this one has {self.model.sha256[:16]}…; "
+                           "use that model, or remove `model.sha256` from the recipe")
+
+    def _compare(self, progress: Progress) -> tuple[Comparison, Metric]:
+        if self.evaluation is None or self.metric is None:
+            raise BadInput("measuring needs evaluation data (--evaluation); none were given")
+        if self._comparison is None:
+            from engine.sim.chain import Chain
+
+            progress(0.0, "Preparing the float model")
+            self._comparison = Comparison(Runner(Chain(self.model), self.evaluation), self.evaluation, self.metric)
+        return self._comparison, self.metric
+
+    @staticmethod
+    def _refuse_illegal(plan: Any, allow: bool) -> None:
+        illegal = plan.illegal()
+        if illegal and not allow:
+            names = ", ".join(f"{entry.name} ({entry.precision})" for entry in illegal[:4])
+            more = f" and {len(illegal) - 4} more" if len(illegal) > 4 else ""
+            raise IllegalPrecision(f"{len(illegal)} layers have a precision that the target does not run: {names}{more}. "
+                                   f"{illegal[0].reason}. Change them, choose another target, or pass --allow-illegal")
+
+    def _data_facts(self) -> dict[str, Any]:
+        facts: dict[str, Any] = {}
+        for key in ("evaluation", "calibration", "training"):
+            data = getattr(self, key)
+            facts[key] = None if data is None else {"name": data.name, "samples": len(data), "labels": data.labels is not None,
+                                                    "notes": list(data.notes)}
+        both = self.evaluation is not None and self.calibration is not None
+        facts["overlap"] = self.calibration.overlap(self.evaluation) if both and self.calibration and self.evaluation else 0
+        return facts
+
+    def _metric_facts(self) -> dict[str, Any] | None:
+        if self.metric is None:
+            return None
+        return {"name": self.metric.name, "unit": "dB" if self.metric.name == "sqnr" else "share", "higher_is_better": True,
+                "doc": self.metric.doc}
