@@ -14,7 +14,7 @@ from engine.graph.layers import Layer
 from engine.graph.model import Model
 from engine.quant.granularity import PerBlock, PerChannel
 from engine.quant.precision import Int
-from engine.targets.resolve import LayerPlan, Plan, WeightPlan
+from engine.targets.plan import LayerPlan, Plan, WeightPlan
 
 FP32_BITS = 32
 
