@@ -28,7 +28,7 @@ def tensor_rows(sim: QuantSim, unseen: Statistics | None) -> list[dict[str, Any]
         low, high = float(encoding.low), float(encoding.high)
         rows.append({
             "name": name, "kind": slot.kind, "dtype": str(plan.dtype), "symmetry": plan.symmetry if encoding.grid else None,
-            "method": "fixed" if plan.fixed_range else method_name(sim.method(plan)), "low": low, "high": high,
+            "method": "fixed" if plan.fixed_range else method_name(plan.method), "low": low, "high": high,
             "scale": None if encoding.scale is None else float(encoding.scale),
             "zero_point": None if encoding.zero_point is None else int(encoding.zero_point),
             "minimum": None if own is None else own.minimum, "maximum": None if own is None else own.maximum,

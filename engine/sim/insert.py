@@ -4,7 +4,8 @@ A tensor `t` with an encoding is produced as before; between it and its readers 
 give the value every reader sees. Three forms, keyed by the encoding's data type:
 * 8 and 16 bits, and 4 bits in an export: QuantizeLinear, DequantizeLinear;
 * other widths: Clip to the representable range, then Q/DQ in the next larger type (the same numbers);
-* fp16, bf16: Cast and back.
+* fp16, bf16: Cast and back; fp32 (a tensor that was set free by hand): Identity.
+A constant is rounded once: the simulation stores the rounded values, an export the codes and a DequantizeLinear.
 The simulation writes the com.microsoft twins of Q/DQ: ONNX Runtime runs the same kernel, and they
 take 16-bit types at any opset, so the graph need not be raised to simulate it.
 """
@@ -14,9 +15,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import onnx
+import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from engine.quant.encoding import Encoding
+from engine.quant.granularity import PerBlock, PerChannel
 from engine.quant.precision import Float
 
 _INTEGERS = {  # (bits, signed) -> ONNX type
@@ -61,7 +64,36 @@ def quantizer(tensor: str, source: str, target: str, encoding: Encoding, dialect
     return _qdq(tensor, source, target, encoding, dialect)
 
 
+def stored(name: str, data: np.ndarray, encoding: Encoding, dialect: Dialect) -> Pieces:
+    """A constant as it lies in an exported file: codes (or fp16) under `name__q`, and the node that makes `name` of them.
+
+    An int32 bias has no grid and, as ONNX asks of int32, no zero point. Raises `BadInput` where fp16 overflows.
+    """
+    codes, values = f"{name}__q", torch.from_numpy(np.array(data, dtype=np.float32))
+    if isinstance(encoding.dtype, Float):
+        rounded = encoding.fake_quantize(values, check=True).numpy()
+        kept = rounded.astype(helper.tensor_dtype_to_np_dtype(_FLOATS[encoding.dtype.name]))
+        cast = helper.make_node("Cast", [codes], [name], name=f"{name}__uncast", to=TensorProto.FLOAT)
+        return Pieces([cast], [numpy_helper.from_array(kept, codes)])
+    kind = TensorProto.INT32 if encoding.grid is None else dialect.storage(encoding)[0]
+    numbers = encoding.quantize(values).numpy().astype(helper.tensor_dtype_to_np_dtype(kind))
+    scale, zero = f"{name}__scale", f"{name}__zero_point"
+    zeros = [] if encoding.grid is None else [zero_point(zero, encoding, kind)]
+    node = helper.make_node("DequantizeLinear", [codes, scale, *(z.name for z in zeros)], [name], name=f"{name}__dequantize",
+                            domain=dialect.domain, **_axis(encoding))
+    return Pieces([node], [numpy_helper.from_array(numbers, codes), _float(scale, encoding), *zeros])
+
+
+def _axis(encoding: Encoding) -> dict[str, int]:
+    """The attributes that say which values share a scale."""
+    if isinstance(encoding.granularity, PerBlock):
+        return {"axis": encoding.granularity.axis, "block_size": encoding.granularity.size}
+    return {"axis": encoding.granularity.axis} if isinstance(encoding.granularity, PerChannel) else {}
+
+
 def _casts(tensor: str, source: str, target: str, dtype: Float) -> Pieces:
+    if dtype.name == "fp32":
+        return Pieces([helper.make_node("Identity", [source], [target], name=f"{tensor}__free")])
     middle = f"{tensor}__{dtype.name}"
     down = helper.make_node("Cast", [source], [middle], name=f"{tensor}__cast", to=_FLOATS[dtype.name])
     up = helper.make_node("Cast", [middle], [target], name=f"{tensor}__uncast", to=TensorProto.FLOAT)

@@ -15,21 +15,17 @@ from engine.errors import BadInput, nearest
 from engine.graph.model import Model
 from engine.progress import Progress, silent
 from engine.quant.encoding import Encoding, encode_range
-from engine.quant.granularity import PerTensor
 from engine.quant.grid import Grid
 from engine.quant.histogram import MinMax
 from engine.quant.precision import Float, Int
-from engine.quant.ranges import RangeMethod, find_range
+from engine.quant.ranges import find_range
 from engine.quant.weights import weight_encoding
 from engine.recipe import Recipe
-from engine.recipe.recipe import TensorClass
 from engine.sim.bias import bias_encodings
 from engine.sim.calibration import Samples, Statistics, gather, merged
 from engine.sim.chain import Chain
 from engine.sim.quantization import Quantization
-from engine.targets.placement import Placement, place
-from engine.targets.resolve import ActivationPlan, Plan, WeightPlan, resolve
-from engine.targets.target import Target, load_target
+from engine.targets import ActivationPlan, Placement, Plan, Target, WeightPlan, load_target, place, resolve
 
 
 class QuantSim:
@@ -94,7 +90,7 @@ class QuantSim:
     def missing(self) -> list[str]:
         """Tensors whose range can only come from data that have not been seen."""
         return [name for name, plan in self.plan.activations.items() if name not in self.fixed and isinstance(plan.dtype, Int)
-                and plan.fixed_range is None and self._range_known(plan) is None]
+                and _given_range(plan) is None and self._observer(plan) is None]
 
     def override(self, name: str, encoding: Encoding) -> None:
         """Sets a tensor's or a weight's encoding from outside; it stays until `reset`."""
@@ -146,24 +142,11 @@ class QuantSim:
         key = (plan.tied or plan.tensor, repr((plan.dtype, plan.symmetry, plan.fixed_range, plan.method, plan.minimum, plan.maximum)))
         if key not in self._activations:
             grid = Grid(plan.dtype.bits, plan.symmetry)
-            observer = self._observer(plan)
-            low, high = plan.fixed_range or self._range_known(plan) or find_range(
-                _need(observer, plan.tensor), grid, self.method(plan))
+            low, high = _given_range(plan) or find_range(_need(self._observer(plan), plan.tensor), grid, plan.method)
             low = plan.minimum if plan.minimum is not None else low
             high = plan.maximum if plan.maximum is not None else high
             self._activations[key] = encode_range(low, high, grid)
         return self._activations[key]
-
-    def method(self, plan: ActivationPlan) -> RangeMethod:
-        """The range method of an activation: its own, its class's, or the general one."""
-        kinds: dict[str, TensorClass] = {"input": "inputs", "output": "outputs"}
-        return self.recipe.method_for(kinds.get(self.placement.slots[plan.tensor].kind, "activations"), plan.method)
-
-    def _range_known(self, plan: ActivationPlan) -> tuple[float, float] | None:
-        """A range that needs no search: given by the recipe; None also when it must be searched in statistics."""
-        if plan.minimum is not None and plan.maximum is not None:
-            return plan.minimum, plan.maximum
-        return None
 
     def _observer(self, plan: ActivationPlan) -> MinMax | None:
         if self.placement.slots[plan.tensor].kind == "constant":
@@ -179,8 +162,7 @@ class QuantSim:
         key = (plan.initializer, repr((plan.dtype, plan.symmetry, plan.granularity, plan.method)))
         if key not in self._weights:
             weight = torch.from_numpy(np.array(self.model.constant(plan.initializer)))
-            method = self.recipe.method_for("weights", plan.method)
-            self._weights[key] = weight_encoding(weight, plan.dtype, plan.symmetry, plan.granularity or PerTensor(), method)
+            self._weights[key] = weight_encoding(weight, plan.dtype, plan.symmetry, plan.granularity, plan.method)
         return self._weights[key]
 
 
@@ -188,3 +170,10 @@ def _need(observer: MinMax | None, name: str) -> MinMax:
     if observer is None:
         raise BadInput(f"tensor {name!r} has no statistics; calibrate on data first")
     return observer
+
+
+def _given_range(plan: ActivationPlan) -> tuple[float, float] | None:
+    """A range that needs no data: the recipe's minimum and maximum, else the target's."""
+    if plan.minimum is not None and plan.maximum is not None:
+        return plan.minimum, plan.maximum
+    return plan.fixed_range

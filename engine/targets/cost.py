@@ -4,6 +4,7 @@ Bytes of a layer: weight bits / 8 for each value, an int32 bias (float where the
 its encodings (a float32 scale for each channel or block, and a zero point of the weight's width where
 the grid has one). BOPs of a layer: MACs x weight bits x activation bits; float counts its own width.
 """
+
 from __future__ import annotations
 
 import math
@@ -45,8 +46,13 @@ class Cost:
 
     def to_json(self) -> dict[str, int]:
         """The shared keys of every report."""
-        return {"size_bytes": self.size_bytes, "fp32_size_bytes": self.fp32_size_bytes, "macs": self.macs,
-                "bops": self.bops, "fp32_bops": self.fp32_bops}
+        return {
+            "size_bytes": self.size_bytes,
+            "fp32_size_bytes": self.fp32_size_bytes,
+            "macs": self.macs,
+            "bops": self.bops,
+            "fp32_bops": self.fp32_bops,
+        }
 
 
 def cost_of(model: Model, plan: Plan) -> Cost:
@@ -54,13 +60,24 @@ def cost_of(model: Model, plan: Plan) -> Cost:
     counted: set[str] = set()
     by_name = {entry.name: entry for entry in plan.layers}
     layers = tuple(_layer_cost(layer, by_name[layer.name], plan.weights, counted) for layer in model.layers)
-    other = sum(_bytes(model, name, plan.weights, counted) for name in model.graph.initializers if name not in counted)
+    other = sum(
+        _bytes(model, name, plan.weights, counted) for name in model.graph.initializers if name not in counted
+    )
     other_fp32 = sum(4 * _count(model, name) for name in _float_initializers(model) if name not in counted)
-    return Cost(layers, sum(c.size_bytes for c in layers) + other, sum(c.fp32_size_bytes for c in layers) + other_fp32,
-                sum(c.macs for c in layers), sum(c.bops for c in layers), sum(c.fp32_bops for c in layers), other)
+    return Cost(
+        layers,
+        sum(c.size_bytes for c in layers) + other,
+        sum(c.fp32_size_bytes for c in layers) + other_fp32,
+        sum(c.macs for c in layers),
+        sum(c.bops for c in layers),
+        sum(c.fp32_bops for c in layers),
+        other,
+    )
 
 
-def _layer_cost(layer: Layer, entry: LayerPlan, weights: Mapping[str, WeightPlan], counted: set[str]) -> LayerCost:
+def _layer_cost(
+    layer: Layer, entry: LayerPlan, weights: Mapping[str, WeightPlan], counted: set[str]
+) -> LayerCost:
     own = [name for name in layer.weights if name not in counted]
     counted.update(layer.weights)
     values = layer.params - _bias_count(layer)
@@ -74,7 +91,9 @@ def _layer_cost(layer: Layer, entry: LayerPlan, weights: Mapping[str, WeightPlan
         size += _bias_count(layer) * 4
         fp32 += _bias_count(layer) * 4
     activation_bits = entry.precision.activations.bits
-    return LayerCost(layer.name, size, fp32, layer.macs, layer.macs * bits * activation_bits, layer.macs * FP32_BITS**2)
+    return LayerCost(
+        layer.name, size, fp32, layer.macs, layer.macs * bits * activation_bits, layer.macs * FP32_BITS**2
+    )
 
 
 def _bias_count(layer: Layer) -> int:
@@ -96,7 +115,11 @@ def _encoding_bytes(layer: Layer, plan: WeightPlan | None) -> int:
 
 
 def _float_initializers(model: Model) -> list[str]:
-    return [name for name, value in model.graph.initializers.items() if value.dtype is not None and value.dtype.is_floating_point()]
+    return [
+        name
+        for name, value in model.graph.initializers.items()
+        if value.dtype is not None and value.dtype.is_floating_point()
+    ]
 
 
 def _count(model: Model, name: str) -> int:
