@@ -72,9 +72,9 @@ def parse_yaml(text: str | bytes, source: str = "YAML text") -> Any:
         raise BadInput(f"{source}: not valid YAML: {' '.join(str(error).split())}") from None
 
 
-def parse_json(text: str | bytes, source: str = "JSON text") -> Any:
-    """One JSON document with the same bounds as `parse_yaml`."""
-    text = _checked(text, source, control=False)
+def parse_json(text: str | bytes, source: str = "JSON text", limit: int = MAX_BYTES) -> Any:
+    """One JSON document with the same bounds as `parse_yaml`; files of numbers may state another `limit` in bytes."""
+    text = _checked(text, source, control=False, limit=limit)
 
     def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
         seen: dict[str, Any] = {}
@@ -99,10 +99,10 @@ def parse_json(text: str | bytes, source: str = "JSON text") -> Any:
         raise BadInput(f"{source}: not valid JSON: {error}") from None
 
 
-def _checked(text: str | bytes, source: str, control: bool = True) -> str:
+def _checked(text: str | bytes, source: str, control: bool = True, limit: int = MAX_BYTES) -> str:
     """The text as `str` within the size limit and without characters that YAML forbids."""
-    if len(text) > MAX_BYTES:
-        raise BadInput(f"{source}: larger than {MAX_BYTES:,} bytes: a text file of that size is not read")
+    if len(text) > limit:
+        raise BadInput(f"{source}: larger than {limit:,} bytes: a text file of that size is not read")
     if isinstance(text, bytes):
         text = decode(text, source)
     bad = _CONTROL.search(text) if control else None
@@ -201,8 +201,9 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
-    # PyYAML quotes what YAML 1.1 would misread; 1.2's core schema (`1e3`) has to be quoted as well.
-    style = None if isinstance(scalar(value), str) else '"'
+    # PyYAML quotes what YAML 1.1 would misread; 1.2's core schema (`1e3`) has to be quoted as well, and
+    # unusual line breaks, which its single quotes do not keep, have to be escaped.
+    style = None if isinstance(scalar(value), str) and value.isprintable() else '"'
     return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 
 

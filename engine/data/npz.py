@@ -1,6 +1,7 @@
 """Arrays from an `.npz` of unknown origin: everything is bounded and checked before it is allocated."""
 from __future__ import annotations
 
+import ast
 import json
 import math
 import zipfile
@@ -18,6 +19,7 @@ MAX_BYTES = 2 * 1024**3
 MAX_ARRAYS = 256
 _CHUNK = 1 << 22
 _SCALING_BYTES = 1_000_000
+_HEADER_BYTES = 10_000
 SCALING, LABELS = "scaling", "labels"
 
 
@@ -96,16 +98,26 @@ def _read(path: Path, archive: zipfile.ZipFile, name: str, info: zipfile.ZipInfo
 
 
 def _header(path: Path, name: str, stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    version = np.lib.format.read_magic(stream)
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, fortran, dtype = read(stream, max_header_size=10_000)
+    """Shape, order and type from an npy header. Read here, since numpy's reader falls back to a tokenizer
+    for old files whose errors are of many kinds."""
+    magic = stream.read(8)
+    size = stream.read(2 if magic[6:7] == b"\x01" else 4)
+    text = stream.read(min(int.from_bytes(size, "little"), _HEADER_BYTES + 1))
+    if magic[:6] != b"\x93NUMPY" or magic[6:7] not in (b"\x01", b"\x02", b"\x03") or len(text) > _HEADER_BYTES:
+        raise BadInput(f"{path}: array {name!r} does not start as a numpy array: save it again with numpy.savez")
+    try:
+        header = ast.literal_eval(text.decode("latin-1").strip())
+        shape, fortran, descr = tuple(header["shape"]), header["fortran_order"] is True, header["descr"]
+        dtype = np.dtype(descr)
+    except (ValueError, SyntaxError, TypeError, KeyError, MemoryError, RecursionError) as error:
+        raise BadInput(f"{path}: array {name!r} has a broken header ({_line(error)}): save it again with numpy.savez") from None
     if dtype.hasobject:
         raise Unusable(f"array {name!r} holds Python objects, which are never unpickled: "
                        "expected numbers; stack the samples into one array")
-    if dtype.kind not in "biuf" or dtype.fields or dtype.itemsize > 8:
+    if dtype.kind not in "biuf" or dtype.fields or dtype.shape or dtype.itemsize > 8:
         raise Unusable(f"array {name!r} has type {str(dtype)[:60]}: expected float, integer or bool numbers")
-    if any(n < 0 for n in shape):
-        raise BadInput(f"{path}: array {name!r} claims the shape {_shape(shape)}: expected sizes of 0 or more")
+    if not all(type(n) is int and n >= 0 for n in shape) or len(shape) > 32:
+        raise BadInput(f"{path}: array {name!r} claims the shape {_shape(shape)[:80]}: expected sizes of 0 or more")
     return shape, fortran, dtype
 
 
