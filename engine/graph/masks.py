@@ -3,6 +3,7 @@
 A mask is made from integers, booleans, shapes and constants alone (or is a float input called a
 mask); a constant counts when it holds a very negative number. It never sets a range.
 """
+
 from __future__ import annotations
 
 import onnx_ir as ir

@@ -4,6 +4,7 @@
 tensor. Matching goes from an output backwards, tries both orders of commutative operands, and takes
 a match only when no inner tensor is read from outside.
 """
+
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
@@ -67,7 +68,9 @@ def closed(nodes: tuple[ir.Node, ...], output: ir.Value) -> bool:
     inside = {id(node) for node in nodes}
     for node in nodes:
         for value in node.outputs:
-            if value is not output and (value.is_graph_output() or any(id(user) not in inside for user, _ in value.uses())):
+            if value is not output and (
+                value.is_graph_output() or any(id(user) not in inside for user, _ in value.uses())
+            ):
                 return False
     return True
 
@@ -89,7 +92,9 @@ def _match(term: Term, value: ir.Value | None, so_far: Match) -> Iterator[Match]
         yield from _match_leaf(term, value, so_far)
     elif isinstance(term, Scalar):
         number = scalar(value)
-        if number is not None and (term.about is None or abs(number - term.about) <= 1e-3 * max(1.0, abs(term.about))):
+        if number is not None and (
+            term.about is None or abs(number - term.about) <= 1e-3 * max(1.0, abs(term.about))
+        ):
             yield so_far
     else:
         yield from _match_op(term, value, so_far)
@@ -106,9 +111,16 @@ def _match_leaf(term: Leaf, value: ir.Value, so_far: Match) -> Iterator[Match]:
 
 def _match_op(term: Op, value: ir.Value, so_far: Match) -> Iterator[Match]:
     node = value.producer()
-    if node is None or node.op_type not in term.types or value is not node.outputs[0] or len(node.inputs) < len(term.args):
+    if (
+        node is None
+        or node.op_type not in term.types
+        or value is not node.outputs[0]
+        or len(node.inputs) < len(term.args)
+    ):
         return
-    here = Match(so_far.leaves, so_far.nodes if any(n is node for n in so_far.nodes) else (*so_far.nodes, node))
+    here = Match(
+        so_far.leaves, so_far.nodes if any(n is node for n in so_far.nodes) else (*so_far.nodes, node)
+    )
     orders = [term.args]
     if node.op_type in COMMUTATIVE and len(term.args) == 2 and len(node.inputs) == 2:
         orders.append(term.args[::-1])
@@ -116,7 +128,9 @@ def _match_op(term: Op, value: ir.Value, so_far: Match) -> Iterator[Match]:
         yield from _match_all(order, tuple(node.inputs), here)
 
 
-def _match_all(terms: tuple[Term, ...], values: tuple[ir.Value | None, ...], so_far: Match) -> Iterator[Match]:
+def _match_all(
+    terms: tuple[Term, ...], values: tuple[ir.Value | None, ...], so_far: Match
+) -> Iterator[Match]:
     if not terms:
         yield so_far
         return

@@ -5,6 +5,7 @@ model_output`; booleans are the strings "True" and "False". What AIMET keeps in 
 file (norm parameters, dynamic MatMul, kinds of grid, the depthwise exception) is taken from our
 data for the same family of hardware, because the file cannot say it.
 """
+
 from __future__ import annotations
 
 import json
@@ -17,16 +18,26 @@ from engine.errors import BadInput
 SECTIONS = ("defaults", "params", "op_type", "supergroups", "model_input", "model_output")
 _BASE = Path(__file__).parent / "data" / "htp_v73.json"
 # AIMET writes op types by names of its own beside those of ONNX.
-_OP_NAMES = {"LayerNorm": "LayerNormalization", "RmsNorm": "RMSNormalization", "RMSNorm": "RMSNormalization",
-             "InstanceNorm": "InstanceNormalization", "GroupNorm": "GroupNormalization", "BatchNorm": "BatchNormalization",
-             "Gelu": "Gelu", "GELU": "Gelu", "ConvTranspose1d": "ConvTranspose"}
+_OP_NAMES = {
+    "LayerNorm": "LayerNormalization",
+    "RmsNorm": "RMSNormalization",
+    "RMSNorm": "RMSNormalization",
+    "InstanceNorm": "InstanceNormalization",
+    "GroupNorm": "GroupNormalization",
+    "BatchNorm": "BatchNormalization",
+    "Gelu": "Gelu",
+    "GELU": "Gelu",
+    "ConvTranspose1d": "ConvTranspose",
+}
 _NAMED_PATTERNS = {"LayerNormalization": "LayerNorm", "RMSNormalization": "RMSNorm", "Gelu": "Gelu"}
 _LISTED_PATTERNS = {("MatMul", "Add"): "MatMulAdd"}
 
 
 def is_aimet_config(data: Mapping[str, Any]) -> bool:
     """Whether a JSON object has AIMET's sections (two of them may be missing in files by hand)."""
-    return "defaults" in data and sum(section in data for section in SECTIONS) >= 4 and "precisions" not in data
+    return (
+        "defaults" in data and sum(section in data for section in SECTIONS) >= 4 and "precisions" not in data
+    )
 
 
 def target_data(data: Mapping[str, Any], name: str, source: str) -> dict[str, Any]:
@@ -34,17 +45,25 @@ def target_data(data: Mapping[str, Any], name: str, source: str) -> dict[str, An
     for section in SECTIONS:
         kind = list if section == "supergroups" else dict
         if not isinstance(data.get(section, kind()), kind):
-            raise BadInput(f"{source}: {section} is a {type(data[section]).__name__}: expected a {kind.__name__}")
+            raise BadInput(
+                f"{source}: {section} is a {type(data[section]).__name__}: expected a {kind.__name__}"
+            )
     base: dict[str, Any] = json.loads(_BASE.read_text(encoding="utf-8"))
     defaults = data["defaults"]
-    result = {**base, "name": name[:60], "title": f"AIMET configuration {name}"[:200], "exceptions": [],
-              "precisions": _precisions(defaults, source) or base["precisions"],
-              "activations": {"symmetry": _activations(defaults, source)},
-              "weights": _weights(data, source), "supergroups": _supergroups(data, source),
-              "fixed_ranges": _fixed_ranges(data, source),
-              "parameters_quantized": _flag(_section(defaults, "params", source), "is_quantized", True, source),
-              "model_inputs_quantized": _flag(data.get("model_input", {}), "is_input_quantized", False, source),
-              "model_outputs_quantized": _flag(data.get("model_output", {}), "is_output_quantized", True, source)}
+    result = {
+        **base,
+        "name": name[:60],
+        "title": f"AIMET configuration {name}"[:200],
+        "exceptions": [],
+        "precisions": _precisions(defaults, source) or base["precisions"],
+        "activations": {"symmetry": _activations(defaults, source)},
+        "weights": _weights(data, source),
+        "supergroups": _supergroups(data, source),
+        "fixed_ranges": _fixed_ranges(data, source),
+        "parameters_quantized": _flag(_section(defaults, "params", source), "is_quantized", True, source),
+        "model_inputs_quantized": _flag(data.get("model_input", {}), "is_input_quantized", False, source),
+        "model_outputs_quantized": _flag(data.get("model_output", {}), "is_output_quantized", True, source),
+    }
     result["no_output_quantizer"] = sorted(_unquantized(data, source) | set(base["no_output_quantizer"]))
     return result
 
@@ -85,7 +104,11 @@ def _weights(data: Mapping[str, Any], source: str) -> dict[str, Any]:
     weight = _section(_section(data, "params", source), "weight", source)
     symmetric = _flag(weight, "is_symmetric", symmetric, source)
     everywhere = _flag(defaults, "per_channel_quantization", False, source)
-    channels = set(json.loads(_BASE.read_text(encoding="utf-8"))["weights"]["per_channel_ops"]) if everywhere else set()
+    channels = (
+        set(json.loads(_BASE.read_text(encoding="utf-8"))["weights"]["per_channel_ops"])
+        if everywhere
+        else set()
+    )
     by_op: dict[str, str] = {}
     for op, rule in _ops(data, source):
         if _flag(rule, "per_channel_quantization", op in channels, source):
@@ -95,7 +118,11 @@ def _weights(data: Mapping[str, Any], source: str) -> dict[str, Any]:
         own = _section(_section(rule, "params", source), "weight", source)
         if "is_symmetric" in own:
             by_op[op] = _symmetry(_flag(own, "is_symmetric", symmetric, source), defaults, source)
-    return {"symmetry": _symmetry(symmetric, defaults, source), "symmetry_by_op": by_op, "per_channel_ops": sorted(channels)}
+    return {
+        "symmetry": _symmetry(symmetric, defaults, source),
+        "symmetry_by_op": by_op,
+        "per_channel_ops": sorted(channels),
+    }
 
 
 def _ops(data: Mapping[str, Any], source: str) -> list[tuple[str, Mapping[str, Any]]]:
@@ -118,12 +145,14 @@ def _fixed_ranges(data: Mapping[str, Any], source: str) -> dict[str, list[float]
 
 
 def _supergroups(data: Mapping[str, Any], source: str) -> list[list[str]]:
-    chains = []
+    chains: list[list[str]] = []
     for entry in data.get("supergroups", []):
         ops = entry.get("op_list") if isinstance(entry, Mapping) else None
         if not isinstance(ops, list) or not ops or not all(isinstance(op, str) for op in ops):
-            raise BadInput(f"{source}: supergroups holds {str(entry)[:60]!r}: expected an object with op_list, a list of op types")
-        chains.append([_OP_NAMES.get(op, op) for op in ops])
+            raise BadInput(
+                f"{source}: supergroups holds {str(entry)[:60]!r}: expected an object with op_list, a list of op types"
+            )
+        chains.append([_OP_NAMES.get(op, op) for op in map(str, ops)])
     # Single names and MatMul+Add are patterns of ours already: a constant bias is asked for there.
     return [chain for chain in chains if len(chain) > 1 and tuple(chain) not in _LISTED_PATTERNS]
 
@@ -137,9 +166,13 @@ def _precisions(defaults: Mapping[str, Any], source: str) -> list[str]:
     for kernel in kernels:
         try:
             sides = [kernel["param"], kernel["activation"]]
-            types = ["fp" + str(s["bitwidth"]) if s["dtype"] == "float" else str(s["bitwidth"]) for s in sides]
+            types = [
+                "fp" + str(s["bitwidth"]) if s["dtype"] == "float" else str(s["bitwidth"]) for s in sides
+            ]
         except (KeyError, TypeError):
-            raise BadInput(f"{source}: supported_kernels holds {str(kernel)[:60]!r}: expected activation and param, "
-                           "each with bitwidth and dtype") from None
+            raise BadInput(
+                f"{source}: supported_kernels holds {str(kernel)[:60]!r}: expected activation and param, "
+                "each with bitwidth and dtype"
+            ) from None
         names.append(f"w{types[0]}a{types[1]}")
     return names

@@ -4,6 +4,7 @@ A unit (node, supergroup or one-op pattern) works in the widest type in which it
 boundary lies where it makes a tensor of another type, and where a node reads a tensor in another type
 than the tensor has (a float reader of an integer tensor). Model inputs begin in their type.
 """
+
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
@@ -17,7 +18,9 @@ from engine.targets.requests import Requests
 from engine.targets.slots import Placement
 
 
-def find_boundaries(model: Model, placement: Placement, requests: Requests, types: Mapping[str, DataType]) -> tuple[Boundary, ...]:
+def find_boundaries(
+    model: Model, placement: Placement, requests: Requests, types: Mapping[str, DataType]
+) -> tuple[Boundary, ...]:
     """All changes of type, in graph order."""
     works: dict[str, DataType] = {}
     for node in model.graph:
@@ -43,10 +46,18 @@ def _as_read(node: str, kind: DataType, requests: Requests) -> DataType:
     return asked if isinstance(asked, Float) and isinstance(kind, Int) else kind
 
 
-def _at(node: ir.Node, placement: Placement, requests: Requests, types: Mapping[str, DataType],
-        works: Mapping[str, DataType]) -> Iterator[Boundary]:
+def _at(
+    node: ir.Node,
+    placement: Placement,
+    requests: Requests,
+    types: Mapping[str, DataType],
+    works: Mapping[str, DataType],
+) -> Iterator[Boundary]:
     name = str(node.name)
-    if any(str(v.name) in placement.slots and placement.slots[str(v.name)].source is not None for v in node.outputs):
+    if any(
+        str(v.name) in placement.slots and placement.slots[str(v.name)].source is not None
+        for v in node.outputs
+    ):
         return  # it only moves values
     for tensor in _reads(node, placement):
         kind = _as_read(name, types[tensor], requests)

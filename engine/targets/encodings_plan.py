@@ -1,11 +1,11 @@
 """From types to quantizers: symmetry, granularity, range method and range of each one."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Literal
 
 from engine.errors import BadInput
-from engine.graph import Model
 from engine.quant.granularity import Granularity, PerBlock, PerChannel, PerTensor
 from engine.quant.grid import Symmetry
 from engine.quant.precision import FP32, Int
@@ -20,8 +20,9 @@ _SYMMETRY: dict[bool | str, Symmetry] = {True: "symmetric", False: "asymmetric",
 _CLASS: dict[str, Literal["inputs", "outputs", "activations"]] = {"input": "inputs", "output": "outputs"}
 
 
-def activation_plans(recipe: Recipe, target: Target, placement: Placement, requests: Requests,
-                     tensors: Mapping[str, Decision]) -> dict[str, ActivationPlan]:
+def activation_plans(
+    recipe: Recipe, target: Target, placement: Placement, requests: Requests, tensors: Mapping[str, Decision]
+) -> dict[str, ActivationPlan]:
     """The quantizers on tensors; those that stay in fp32 have none."""
     own = _requests_at_roots(placement, requests)
     symmetry = _symmetries(recipe, target, placement, own, tensors)
@@ -32,8 +33,16 @@ def activation_plans(recipe: Recipe, target: Target, placement: Placement, reque
             continue
         request = own.get(name, TensorRequest())
         found[name] = ActivationPlan(
-            name, decision.dtype, symmetry[slot.tied or name], None if _has_range(request) else slot.fixed_range, slot.tied,
-            recipe.method_for(_CLASS.get(slot.kind, "activations"), request.method), request.minimum, request.maximum, decision.reason)
+            name,
+            decision.dtype,
+            symmetry[slot.tied or name],
+            None if _has_range(request) else slot.fixed_range,
+            slot.tied,
+            recipe.method_for(_CLASS.get(slot.kind, "activations"), request.method),
+            request.minimum,
+            request.maximum,
+            decision.reason,
+        )
     return found
 
 
@@ -61,8 +70,13 @@ def _requests_at_roots(placement: Placement, requests: Requests) -> dict[str, Te
     return found
 
 
-def _symmetries(recipe: Recipe, target: Target, placement: Placement, own: Mapping[str, TensorRequest],
-                tensors: Mapping[str, Decision]) -> dict[str, Symmetry]:
+def _symmetries(
+    recipe: Recipe,
+    target: Target,
+    placement: Placement,
+    own: Mapping[str, TensorRequest],
+    tensors: Mapping[str, Decision],
+) -> dict[str, Symmetry]:
     """By tied group or tensor: symmetric for all when it is for one."""
     wide = _wide_seconds(target, placement, tensors)
     found: dict[str, Symmetry] = {}
@@ -73,7 +87,9 @@ def _symmetries(recipe: Recipe, target: Target, placement: Placement, own: Mappi
     return found
 
 
-def _symmetry(recipe: Recipe, target: Target, slot: Slot, request: TensorRequest | None, wide: bool) -> Symmetry:
+def _symmetry(
+    recipe: Recipe, target: Target, slot: Slot, request: TensorRequest | None, wide: bool
+) -> Symmetry:
     """`tensors:`, then the rule for activations in a weight's place, then the recipe, then the target."""
     if request is not None and request.symmetric is not None:
         return _SYMMETRY[request.symmetric]
@@ -86,12 +102,18 @@ def _symmetry(recipe: Recipe, target: Target, slot: Slot, request: TensorRequest
 
 def _wide_seconds(target: Target, placement: Placement, tensors: Mapping[str, Decision]) -> frozenset[str]:
     bits = target.dynamic_weights.wide_bits
-    return frozenset(p.second for p in placement.dynamic_pairs
-                     if bits is not None and isinstance(tensors[p.second].dtype, Int) and tensors[p.second].dtype.bits >= bits)
+    return frozenset(
+        p.second
+        for p in placement.dynamic_pairs
+        if bits is not None
+        and isinstance(tensors[p.second].dtype, Int)
+        and tensors[p.second].dtype.bits >= bits
+    )
 
 
-def weight_plans(recipe: Recipe, model: Model, placement: Placement, requests: Requests, weights: Mapping[str, Decision],
-                 tensors: Mapping[str, Decision]) -> dict[str, WeightPlan]:
+def weight_plans(
+    recipe: Recipe, placement: Placement, requests: Requests, weights: Mapping[str, Decision]
+) -> dict[str, WeightPlan]:
     """The quantizers on initializers; those that stay in fp32 have none."""
     found = {}
     for name, slot in placement.weights.items():
@@ -101,21 +123,25 @@ def weight_plans(recipe: Recipe, model: Model, placement: Placement, requests: R
         options = next((requests.options(r) for r in slot.layers if r in requests.nodes), WeightOptions())
         request = requests.tensors.get(name)
         if request is not None and _has_range(request):
-            raise BadInput(f"tensors: {name} is a weight: its range comes from its values, so min and max cannot be set")
+            raise BadInput(
+                f"tensors: {name} is a weight: its range comes from its values, so min and max cannot be set"
+            )
         granularity, words = _granularity(slot, recipe, options)
         method = recipe.method_for("weights", (request.method if request else None) or options.method)
-        found[name] = WeightPlan(name, decision.dtype, _weight_symmetry(slot, recipe, target_bits(decision), options, request, placement, tensors),
-                                 granularity, method, f"{decision.reason}; {words}" if words else decision.reason)
+        found[name] = WeightPlan(
+            name,
+            decision.dtype,
+            _weight_symmetry(slot, recipe, decision.dtype.bits, options, request),
+            granularity,
+            method,
+            f"{decision.reason}; {words}" if words else decision.reason,
+        )
     return found
 
 
-def target_bits(decision: Decision) -> int:
-    """The bits of a decision's type."""
-    return decision.dtype.bits
-
-
-def _weight_symmetry(slot: WeightSlot, recipe: Recipe, bits: int, options: WeightOptions, request: TensorRequest | None,
-                     placement: Placement, tensors: Mapping[str, Decision]) -> Symmetry:
+def _weight_symmetry(
+    slot: WeightSlot, recipe: Recipe, bits: int, options: WeightOptions, request: TensorRequest | None
+) -> Symmetry:
     """`tensors:`, the layer, the rule of norms, the recipe, the target."""
     for choice in (request.symmetric if request else None, options.symmetric):
         if choice is not None:
@@ -137,13 +163,17 @@ def _granularity(slot: WeightSlot, recipe: Recipe, options: WeightOptions) -> tu
     if choice == "per_channel":
         if slot.channel_axis is None:
             return PerTensor(), slot.reason
-        return PerChannel(slot.channel_axis), f"one scale for each output channel (axis {slot.channel_axis}), as the recipe asks"
+        return PerChannel(
+            slot.channel_axis
+        ), f"one scale for each output channel (axis {slot.channel_axis}), as the recipe asks"
     assert isinstance(choice, BlockSize)
     problem = _block_problem(slot, choice.size)
     if not problem and slot.input_axis is not None:
         return PerBlock(slot.input_axis, choice.size), f"blocks of {choice.size} along axis {slot.input_axis}"
     if options.granularity is not None:
-        raise BadInput(f"{slot.layers[0]}: blocks of {choice.size} do not fit {slot.initializer} {list(slot.shape)}: {problem}")
+        raise BadInput(
+            f"{slot.layers[0]}: blocks of {choice.size} do not fit {slot.initializer} {list(slot.shape)}: {problem}"
+        )
     return slot.granularity, f"no blocks of {choice.size}: {problem}; {slot.reason}"
 
 
@@ -151,4 +181,6 @@ def _block_problem(slot: WeightSlot, size: int) -> str:
     if slot.input_axis is None:
         return "it has no input axis to run along"
     length = slot.shape[slot.input_axis]
-    return "" if length % size == 0 else f"{size} does not divide the {length} inputs of axis {slot.input_axis}"
+    return (
+        "" if length % size == 0 else f"{size} does not divide the {length} inputs of axis {slot.input_axis}"
+    )

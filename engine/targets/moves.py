@@ -1,4 +1,5 @@
 """Nodes that only move or scale values: their output keeps the grid of one input."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -29,7 +30,12 @@ class Moves:
         rule = _SPECIAL.get(node.op_type)
         if rule is not None and (move := rule(node, self.target)) is not None:
             return move
-        if node.op_type not in self.target.grid_preserving or node.op_type in _SPECIAL or not node.inputs or node.inputs[0] is None:
+        if (
+            node.op_type not in self.target.grid_preserving
+            or node.op_type in _SPECIAL
+            or not node.inputs
+            or node.inputs[0] is None
+        ):
             return None
         return Move(node.inputs[0])
 
@@ -37,14 +43,26 @@ class Moves:
 def _product(node: ir.Node, target: Target) -> Move | None:
     """A product with one positive constant, on either side."""
     for value, factor in ((node.inputs[0], scalar(node.inputs[1])), (node.inputs[1], scalar(node.inputs[0]))):
-        if target.derived_scaling and value is not None and value.const_value is None and factor is not None and factor > 0:
+        if (
+            target.derived_scaling
+            and value is not None
+            and value.const_value is None
+            and factor is not None
+            and factor > 0
+        ):
             return Move(value, factor)
     return None
 
 
 def _quotient(node: ir.Node, target: Target) -> Move | None:
     divisor, value = scalar(node.inputs[1]), node.inputs[0]
-    if target.derived_scaling and value is not None and value.const_value is None and divisor is not None and divisor > 0:
+    if (
+        target.derived_scaling
+        and value is not None
+        and value.const_value is None
+        and divisor is not None
+        and divisor > 0
+    ):
         return Move(value, 1 / divisor)
     return None
 
@@ -52,7 +70,11 @@ def _quotient(node: ir.Node, target: Target) -> Move | None:
 def _pad(node: ir.Node, target: Target) -> Move | None:
     """Zero lies on every grid; any other filling would have to be on this one."""
     filling = node.inputs[2] if len(node.inputs) > 2 else None
-    if "Pad" not in target.grid_preserving or node.inputs[0] is None or (filling is not None and scalar(filling) != 0):
+    if (
+        "Pad" not in target.grid_preserving
+        or node.inputs[0] is None
+        or (filling is not None and scalar(filling) != 0)
+    ):
         return None
     return Move(node.inputs[0])
 
@@ -71,4 +93,9 @@ def _cast(node: ir.Node, target: Target) -> Move | None:
 
 
 _SPECIAL: dict[str, Callable[[ir.Node, Target], Move | None]] = {
-    "Mul": _product, "Div": _quotient, "Pad": _pad, "Where": _where, "Cast": _cast}
+    "Mul": _product,
+    "Div": _quotient,
+    "Pad": _pad,
+    "Where": _where,
+    "Cast": _cast,
+}

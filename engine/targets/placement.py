@@ -11,6 +11,7 @@ Rules for a float tensor, the first that fits:
  7. else one: with a fixed range (Softmax), tied to its inputs (Concat) or input (AveragePool), or its own.
 A constant operand with more than one value has a quantizer like an activation; weights are in `weights.py`.
 """
+
 from __future__ import annotations
 
 from dataclasses import replace
@@ -36,8 +37,15 @@ def place(model: Model, target: Target) -> Placement:
     tie(model, target, slots)
     pairs = dynamic_pairs(model, target, slots)
     _symmetric_seconds(slots, pairs, target)
-    placement = Placement(slots, weights, (), {str(n.name): u.name for u in units for n in u.nodes}, pairs, target.name,
-                          _others(model, slots, set(weights), roles))
+    placement = Placement(
+        slots,
+        weights,
+        (),
+        {str(n.name): u.name for u in units for n in u.nodes},
+        pairs,
+        target.name,
+        _others(model, slots, set(weights), roles),
+    )
     return replace(placement, groups=shared_groups(model, placement))
 
 
@@ -56,9 +64,13 @@ class _Placer:
             if self.roles.is_float(value):
                 self.add(self.of_input(value))
         for node in self.model.graph:
-            for value in node.inputs:
-                if value is not None and str(value.name) in self.roles.operands and str(value.name) not in self.found:
-                    self.add(self.of_constant(value, node))
+            for operand in node.inputs:
+                if (
+                    operand is not None
+                    and str(operand.name) in self.roles.operands
+                    and str(operand.name) not in self.found
+                ):
+                    self.add(self.of_constant(operand, node))
             for value in node.outputs:
                 if value.name and self.roles.is_float(value):
                     self.add(self.of_output(value, node))
@@ -79,7 +91,12 @@ class _Placer:
     def of_constant(self, value: ir.Value, node: ir.Node) -> Slot:
         """The rule for constant operands: a single value lies on a grid of its own anyway."""
         reason = self.roles.operands[str(value.name)]
-        return Slot(str(value.name), not reason, reason or f"constant operand of {node.op_type} {node.name}", "constant")
+        return Slot(
+            str(value.name),
+            not reason,
+            reason or f"constant operand of {node.op_type} {node.name}",
+            "constant",
+        )
 
     def of_output(self, value: ir.Value, node: ir.Node) -> Slot:
         """Rules 1, 2, 4, 5, 6 and 7."""
@@ -97,7 +114,13 @@ class _Placer:
                 return Slot(name, False, f"{self.target.name} puts no quantizer behind {node.op_type}", kind)
         if kind == "output" and not self.target.model_outputs_quantized:
             return Slot(name, False, f"{self.target.name} leaves model outputs in float", kind)
-        return Slot(name, True, self.roles.notes.get(name) or describe(unit), kind, self.target.fixed_ranges.get(unit.op_type))
+        return Slot(
+            name,
+            True,
+            self.roles.notes.get(name) or describe(unit),
+            kind,
+            self.target.fixed_ranges.get(unit.op_type),
+        )
 
     def moved(self, name: str, node: ir.Node, kind: SlotKind) -> Slot | None:
         """Rules 4 and 5."""
@@ -105,12 +128,20 @@ class _Placer:
         if move is None or not self.roles.is_float(move.source):
             return None
         source = str(move.source.name)
-        if source not in self.found:  # a constant that only moves: the output is where it becomes an activation
+        if (
+            source not in self.found
+        ):  # a constant that only moves: the output is where it becomes an activation
             return None
         if move.factor is not None:
             reason = f"{node.op_type} {node.name} multiplies by a positive constant: the encoding is derived"
             return Slot(name, False, reason, kind, scaled=(source, move.factor))
-        return Slot(name, False, f"{node.op_type} {node.name} only moves values, so they stay on their grid", kind, carries=source)
+        return Slot(
+            name,
+            False,
+            f"{node.op_type} {node.name} only moves values, so they stay on their grid",
+            kind,
+            carries=source,
+        )
 
 
 def _symmetric_seconds(slots: dict[str, Slot], pairs: tuple[DynamicPair, ...], target: Target) -> None:
@@ -133,7 +164,9 @@ def _others(model: Model, slots: dict[str, Slot], weights: set[str], roles: Role
         if not roles.is_float(value):
             found[name] = "integer, boolean and string tensors are never quantized"
         elif value.const_value is not None:
-            found[name] = "a bias, bound or other parameter stays float (the recipe's bias option decides on biases)"
+            found[name] = (
+                "a bias, bound or other parameter stays float (the recipe's bias option decides on biases)"
+            )
         else:
             found[name] = "it is an output that nothing reads"
     return found

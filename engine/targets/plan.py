@@ -1,4 +1,5 @@
 """What `resolve` decides, as data: a type for each tensor and weight, and what each layer got of what it asked for."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping

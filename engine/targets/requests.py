@@ -1,4 +1,5 @@
 """Who asks for what: the recipe's words for layers, for other ops and for tensors, matched to a model (DESIGN, rule 1)."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
@@ -10,7 +11,15 @@ from engine.errors import BadInput
 from engine.graph import Layer, Model
 from engine.graph.layers import module_path
 from engine.quant.precision import FP32, DataType, Precision
-from engine.recipe import LayerRequest, Recipe, TensorRequest, WeightOptions, match_bypass, match_layers, match_tensors
+from engine.recipe import (
+    LayerRequest,
+    Recipe,
+    TensorRequest,
+    WeightOptions,
+    match_bypass,
+    match_layers,
+    match_tensors,
+)
 from engine.targets.moves import Moves
 from engine.targets.slots import Placement
 from engine.targets.target import Target
@@ -86,7 +95,9 @@ def _has_encoding(name: str, placement: Placement) -> bool:
     return root is not None and root.quantized
 
 
-def _matched(recipe: Recipe, items: Sequence[Layer] | Sequence[OpInfo], others: Sequence[Layer] | Sequence[OpInfo]) -> dict[str, LayerRequest]:
+def _matched(
+    recipe: Recipe, items: Sequence[Layer] | Sequence[OpInfo], others: Sequence[Layer] | Sequence[OpInfo]
+) -> dict[str, LayerRequest]:
     """The requests for some nodes, with the patterns that mean only other nodes left out.
 
     Layers are matched apart from other ops, so that a module's name means its layers and its ops
@@ -109,7 +120,9 @@ def _fits(recipe: Recipe, items: Sequence[Layer] | Sequence[OpInfo]) -> bool:
         return False
 
 
-def asked_of_tensors(model: Model, target: Target, placement: Placement, requests: Requests) -> dict[str, list[Asked]]:
+def asked_of_tensors(
+    model: Model, target: Target, placement: Placement, requests: Requests
+) -> dict[str, list[Asked]]:
     """For each tensor with a slot, the types that its readers ask for, in graph order.
 
     A layer asks for what it reads (for a recurrent layer the sequence alone). An op that only moves,
@@ -121,17 +134,33 @@ def asked_of_tensors(model: Model, target: Target, placement: Placement, request
     moves = Moves(target)
     for node in model.graph:
         name = str(node.name)
-        if node.op_type in _SILENT or name in requests.bypassed or (_passes_on(node, target, moves) and name not in requests.nodes):
+        if (
+            node.op_type in _SILENT
+            or name in requests.bypassed
+            or (_passes_on(node, target, moves) and name not in requests.nodes)
+        ):
             continue
         layer = layers.get(name)
-        reads = layer.reads if layer is not None else tuple(dict.fromkeys(str(v.name) for v in node.inputs if v is not None))
+        reads = (
+            layer.reads
+            if layer is not None
+            else tuple(dict.fromkeys(str(v.name) for v in node.inputs if v is not None))
+        )
         precision = requests.precision(name)
         for tensor in reads:
             if tensor in asked:
-                asked[tensor].append(Asked(precision.activations, name, f"{name} reads {tensor} and asks for {precision}"))
+                asked[tensor].append(
+                    Asked(precision.activations, name, f"{name} reads {tensor} and asks for {precision}")
+                )
     for value in model.graph.outputs:
         if str(value.name) in asked:
-            asked[str(value.name)].append(Asked(requests.base.activations, "", f"{value.name} is a model output, at the base {requests.base}"))
+            asked[str(value.name)].append(
+                Asked(
+                    requests.base.activations,
+                    "",
+                    f"{value.name} is a model output, at the base {requests.base}",
+                )
+            )
     return asked
 
 

@@ -19,6 +19,7 @@ A bypassed layer (mute) has its weight in fp32 and asks for nothing: tensors tha
 are fp32, others keep their readers' type and are dequantized for it. It is legal where the target has fp32
 or fp16, which is what an export makes of it.
 """
+
 from __future__ import annotations
 
 from engine.errors import IllegalPrecision
@@ -35,7 +36,9 @@ from engine.targets.target import Target
 from engine.targets.types import Decision, decide_tensors, decide_weights
 
 
-def resolve(model: Model, recipe: Recipe, target: Target, placement: Placement | None = None, strict: bool = False) -> Plan:
+def resolve(
+    model: Model, recipe: Recipe, target: Target, placement: Placement | None = None, strict: bool = False
+) -> Plan:
     """The types of all tensors and weights, and what each layer gets.
 
     Raises:
@@ -51,24 +54,40 @@ def resolve(model: Model, recipe: Recipe, target: Target, placement: Placement |
     layers = tuple(_layer_plan(layer, target, requests, tensors, weights) for layer in model.layers)
     if strict:
         _refuse(layers)
-    return Plan(activation_plans(recipe, target, placement, requests, tensors),
-                weight_plans(recipe, model, placement, requests, weights, tensors), layers,
-                find_boundaries(model, placement, requests, types), types)
+    return Plan(
+        activation_plans(recipe, target, placement, requests, tensors),
+        weight_plans(recipe, placement, requests, weights),
+        layers,
+        find_boundaries(model, placement, requests, types),
+        types,
+    )
 
 
-def effective(layer: Layer, requests: Requests, tensors: dict[str, Decision], weights: dict[str, Decision]) -> Precision:
+def effective(
+    layer: Layer, requests: Requests, tensors: dict[str, Decision], weights: dict[str, Decision]
+) -> Precision:
     """The weight type that a layer has and the widest type in which it reads a tensor (floats get integers dequantized)."""
+    weight = weights[layer.weight].dtype if layer.weight in weights else FP32
     if layer.name in requests.bypassed:
-        return FLOAT32
+        return Precision(weight, FP32)  # a weight that it shares with layers at work is quantized for it too
     asked = requests.precision(layer.name)
     read = [tensors[t].dtype for t in layer.reads if t in tensors and tensors[t].placed]
-    seen = [asked.activations if isinstance(asked.activations, Float) and isinstance(kind, Int) else kind for kind in read]
-    weight = weights[layer.weight].dtype if layer.weight in weights else FP32
+    seen = [
+        asked.activations if isinstance(asked.activations, Float) and isinstance(kind, Int) else kind
+        for kind in read
+    ]
     return Precision(weight, max(seen, key=lambda kind: kind.bits, default=asked.activations))
 
 
-def _raise_weights(model: Model, target: Target, placement: Placement, requests: Requests, tensors: dict[str, Decision],
-                   weights: dict[str, Decision], strict: bool) -> None:
+def _raise_weights(
+    model: Model,
+    target: Target,
+    placement: Placement,
+    requests: Requests,
+    tensors: dict[str, Decision],
+    weights: dict[str, Decision],
+    strict: bool,
+) -> None:
     """Rule 4; a shared weight may make another layer illegal, so this goes on until nothing changes (bits only grow)."""
     changed = True
     while changed:
@@ -77,7 +96,10 @@ def _raise_weights(model: Model, target: Target, placement: Placement, requests:
             got = effective(layer, requests, tensors, weights)
             if layer.name in requests.bypassed or not target.why_illegal(got, layer.op_type, layer.kind):
                 continue
-            if target.why_illegal(requests.precision(layer.name), layer.op_type, layer.kind) or layer.weight not in weights:
+            if (
+                target.why_illegal(requests.precision(layer.name), layer.op_type, layer.kind)
+                or layer.weight not in weights
+            ):
                 continue
             if strict:
                 raise IllegalPrecision(_both(layer, got, target, requests, tensors, weights))
@@ -95,15 +117,25 @@ def placement_group(layer: Layer, placement: Placement) -> tuple[str, ...]:
     return tuple(name for name in layer.weights if name in placement.weights)
 
 
-def _both(layer: Layer, got: Precision, target: Target, requests: Requests, tensors: dict[str, Decision],
-          weights: dict[str, Decision]) -> str:
+def _both(
+    layer: Layer,
+    got: Precision,
+    target: Target,
+    requests: Requests,
+    tensors: dict[str, Decision],
+    weights: dict[str, Decision],
+) -> str:
     """The message of rule 4 under `strict`."""
     cause = _causes(layer, requests, tensors, weights)
-    return (f"{layer.name} asks for {requests.precision(layer.name)} but gets {got}, because {'; '.join(cause) or 'of its tensors'}: "
-            f"{target.why_illegal(got, layer.op_type, layer.kind)}. Give both layers activations of the same width, or leave out strict")
+    return (
+        f"{layer.name} asks for {requests.precision(layer.name)} but gets {got}, because {'; '.join(cause) or 'of its tensors'}: "
+        f"{target.why_illegal(got, layer.op_type, layer.kind)}. Give both layers activations of the same width, or leave out strict"
+    )
 
 
-def _causes(layer: Layer, requests: Requests, tensors: dict[str, Decision], weights: dict[str, Decision]) -> list[str]:
+def _causes(
+    layer: Layer, requests: Requests, tensors: dict[str, Decision], weights: dict[str, Decision]
+) -> list[str]:
     """Why a layer's types are not those it asked for."""
     asked = requests.precision(layer.name)
     found = []
@@ -121,15 +153,22 @@ def _causes(layer: Layer, requests: Requests, tensors: dict[str, Decision], weig
     return found
 
 
-def _layer_plan(layer: Layer, target: Target, requests: Requests, tensors: dict[str, Decision],
-                weights: dict[str, Decision]) -> LayerPlan:
+def _layer_plan(
+    layer: Layer,
+    target: Target,
+    requests: Requests,
+    tensors: dict[str, Decision],
+    weights: dict[str, Decision],
+) -> LayerPlan:
     request = requests.nodes.get(layer.name)
     wanted = request.precision if request is not None else requests.base
+    got = effective(layer, requests, tensors, weights)
     if layer.name in requests.bypassed:
         has_float = bool({"fp32", "fp16"} & {str(p) for p in target.legal(layer.op_type, layer.kind)})
         why = "bypassed: kept in float" + ("" if has_float else f", which {target.name} does not have")
-        return LayerPlan(layer.name, wanted, FLOAT32, has_float, why, True)
-    got = effective(layer, requests, tensors, weights)
+        if got != FLOAT32:
+            why += f"; but {weights[layer.weight].reason}"
+        return LayerPlan(layer.name, wanted, got, has_float, why, True)
     parts = _causes(layer, requests, tensors, weights)
     illegal = target.why_illegal(got, layer.op_type, layer.kind)
     return LayerPlan(layer.name, wanted, got, not illegal, "; ".join([*parts, illegal] if illegal else parts))
@@ -140,7 +179,6 @@ def _refuse(layers: tuple[LayerPlan, ...]) -> None:
     bad = [layer for layer in layers if not layer.legal]
     if bad:
         more = f" (and {len(bad) - 1} more layers)" if len(bad) > 1 else ""
-        raise IllegalPrecision(f"{bad[0].name}: {bad[0].reason}{more}. Ask for one of these, or leave out strict")
-
-
-__all__ = ["DataType", "Plan", "resolve"]
+        raise IllegalPrecision(
+            f"{bad[0].name}: {bad[0].reason}{more}. Ask for one of these, or leave out strict"
+        )

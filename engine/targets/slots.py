@@ -1,4 +1,5 @@
 """Where quantizers go, as data: one slot for each float tensor and each weight, with the reason in words."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -126,11 +127,15 @@ class Placement:
             return _explain_weight(self.weights[tensor])
         if tensor in self.other:
             return f"{tensor}: no quantizer: {self.other[tensor]}."
-        raise BadInput(f"the model has no tensor {tensor!r}. {nearest(tensor, [*self.slots, *self.weights, *self.other])}")
+        raise BadInput(
+            f"the model has no tensor {tensor!r}. {nearest(tensor, [*self.slots, *self.weights, *self.other])}"
+        )
 
 
 def _explain_slot(slot: Slot) -> str:
-    parts = [f"{slot.tensor}: {'has a quantizer' if slot.quantized else 'no quantizer of its own'}: {slot.reason}"]
+    parts = [
+        f"{slot.tensor}: {'has a quantizer' if slot.quantized else 'no quantizer of its own'}: {slot.reason}"
+    ]
     if slot.carries:
         parts.append(f"it has the encoding of {slot.carries}")
     if slot.scaled:
@@ -145,7 +150,9 @@ def _explain_slot(slot: Slot) -> str:
 
 
 def _explain_weight(slot: WeightSlot) -> str:
-    readers = ", ".join(slot.layers[:4]) + (f" and {len(slot.layers) - 4} more" if len(slot.layers) > 4 else "")
+    readers = ", ".join(slot.layers[:4]) + (
+        f" and {len(slot.layers) - 4} more" if len(slot.layers) > 4 else ""
+    )
     what = {"norm": "scale", "prelu": "slope", "embedding": "table"}.get(slot.kind, "weight")
     parts = [f"{slot.initializer}: quantized as the {what} of {slot.op_type} {readers}", slot.reason]
     if slot.min_bits > 2:

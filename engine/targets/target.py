@@ -4,6 +4,7 @@ A `Target` holds facts only. Where quantizers go is `placement.py`'s business an
 take `resolve.py`'s; neither knows a device's name. A file with AIMET's six sections is a target too
 (`aimet_config.py`).
 """
+
 from __future__ import annotations
 
 import json
@@ -115,12 +116,18 @@ class Target:
             return ""
         names = ", ".join(str(p) for p in sorted(legal, key=_order)[:8]) + (", …" if len(legal) > 8 else "")
         because = [e.reason for e in self.exceptions if e.covers(op_type, kind)][:1]
-        return f"{self.name} does not run {op_type} in {precision}; it runs {names}" + (f" ({because[0]})" if because else "")
+        return f"{self.name} does not run {op_type} in {precision}; it runs {names}" + (
+            f" ({because[0]})" if because else ""
+        )
 
     def raised_weights(self, precision: Precision, op_type: str, kind: str = "") -> DataType | None:
         """The nearest weight type with at least as many bits that is legal beside these activations (DESIGN, rule 4)."""
         bits = precision.weights.bits
-        fitting = [p.weights for p in self.legal(op_type, kind) if p.activations == precision.activations and p.weights.bits >= bits]
+        fitting = [
+            p.weights
+            for p in self.legal(op_type, kind)
+            if p.activations == precision.activations and p.weights.bits >= bits
+        ]
         return min(fitting, key=_type_order, default=None)
 
     def symmetry_of_weights(self, op_type: str) -> Symmetry:
@@ -152,7 +159,9 @@ def load_target(name_or_path: str | Path) -> Target:
         return _bundled(text)
     path = Path(name_or_path)
     if path.suffix != ".json" and not path.is_file():
-        raise BadInput(f"{text[:80]!r} is no target: expected a name or the path of a .json file. {nearest(text, target_names())}")
+        raise BadInput(
+            f"{text[:80]!r} is no target: expected a name or the path of a .json file. {nearest(text, target_names())}"
+        )
     data = load_yaml(path) if path.suffix == ".json" else None
     if not isinstance(data, dict):
         raise BadInput(f"{path}: a target is a JSON object in a .json file")
@@ -174,13 +183,23 @@ def target_from(data: Mapping[str, Any], source: str) -> Target:
     """A `Target` from what a JSON file holds; `source` is named in errors."""
     error = jsonschema.exceptions.best_match(_validator().iter_errors(dict(data)))
     if error is not None:
-        place = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in error.absolute_path).lstrip(".") or "the object"
+        place = (
+            "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in error.absolute_path).lstrip(".")
+            or "the object"
+        )
         raise BadInput(f"{source}: {place} is {str(error.instance)[:80]!r}: {error.message[:200]}")
     dynamic = data.get("dynamic_weights", {})
+    sets: dict[str, Any] = {key: frozenset(data.get(key, ())) for key in _SETS}
+    flags: dict[str, Any] = {key: data[key] for key in _FLAGS if key in data}
+    if "exportable_bits" in data:
+        flags["exportable_bits"] = frozenset(data["exportable_bits"])
     return Target(
-        name=data["name"], title=data.get("title", data["name"]), precisions=_precisions(data["precisions"], source),
+        name=data["name"],
+        title=data.get("title", data["name"]),
+        precisions=_precisions(data["precisions"], source),
         exceptions=tuple(_exception(e, source) for e in data.get("exceptions", ())),
-        activation_symmetry=data["activations"]["symmetry"], weight_symmetry=data["weights"]["symmetry"],
+        activation_symmetry=data["activations"]["symmetry"],
+        weight_symmetry=data["weights"]["symmetry"],
         weight_symmetry_by_op=dict(data["weights"].get("symmetry_by_op", {})),
         per_channel_ops=frozenset(data["weights"]["per_channel_ops"]),
         supergroups=tuple(tuple(frozenset(op.split("|")) for op in chain) for chain in data["supergroups"]),
@@ -188,19 +207,30 @@ def target_from(data: Mapping[str, Any], source: str) -> Target:
         norms={op: NormRule(**rule) for op, rule in data.get("norms", {}).items()},
         dynamic_weights=DynamicWeights(**{**dynamic, "ops": frozenset(dynamic.get("ops", ()))}),
         derived_scaling=data.get("derived_scaling", True),
-        **{key: frozenset(data.get(key, ())) for key in _SETS},
-        **{key: data[key] for key in _FLAGS if key in data},
-        **({"exportable_bits": frozenset(data["exportable_bits"])} if "exportable_bits" in data else {}))
+        **sets,
+        **flags,
+    )
 
 
-_SETS = ("supergroup_exclusions", "one_op_patterns", "grid_preserving", "no_output_quantizer", "tied_inputs", "tied_forward",
-         "constant_operands")
+_SETS = (
+    "supergroup_exclusions",
+    "one_op_patterns",
+    "grid_preserving",
+    "no_output_quantizer",
+    "tied_inputs",
+    "tied_forward",
+    "constant_operands",
+)
 _FLAGS = ("model_inputs_quantized", "model_outputs_quantized", "parameters_quantized")
 
 
 def _exception(data: Mapping[str, Any], source: str) -> PrecisionException:
-    return PrecisionException(frozenset(data.get("op_types", ())), frozenset(data.get("kinds", ())),
-                              _precisions(data["precisions"], source), data["reason"])
+    return PrecisionException(
+        frozenset(data.get("op_types", ())),
+        frozenset(data.get("kinds", ())),
+        _precisions(data["precisions"], source),
+        data["reason"],
+    )
 
 
 def _fixed(op: str, pair: list[float], source: str) -> tuple[float, float]:
@@ -222,7 +252,11 @@ def _precisions(names: list[str], source: str) -> frozenset[Precision]:
         bits = (w_low, w_high or w_low, a_low, a_high or a_low)
         if not all(MIN_BITS <= b <= MAX_BITS for b in bits):
             raise BadInput(f"{source}: precisions: {name!r} leaves {MIN_BITS} to {MAX_BITS} bits")
-        found.update(Precision(Int(w), Int(a)) for w in range(bits[0], bits[1] + 1) for a in range(bits[2], bits[3] + 1))
+        found.update(
+            Precision(Int(w), Int(a))
+            for w in range(bits[0], bits[1] + 1)
+            for a in range(bits[2], bits[3] + 1)
+        )
     return frozenset(found)
 
 

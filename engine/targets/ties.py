@@ -1,4 +1,5 @@
 """Tensors that share: one encoding (ties), one type (groups), one product (dynamic pairs)."""
+
 from __future__ import annotations
 
 from dataclasses import replace
@@ -66,7 +67,12 @@ def _own(tensor: str, slots: dict[str, Slot]) -> str | None:
     while slot is not None and slot.carries is not None:
         slot = slots.get(slot.carries)
     if slot is not None and slot.scaled is not None:
-        slot = replace(slot, quantized=True, scaled=None, reason=f"{slot.reason} where it can, but this one is tied to others")
+        slot = replace(
+            slot,
+            quantized=True,
+            scaled=None,
+            reason=f"{slot.reason} where it can, but this one is tied to others",
+        )
         slots[slot.tensor] = slot
     return slot.tensor if slot is not None and slot.quantized else None
 

@@ -1,4 +1,5 @@
 """Rules 2 and 3 of `resolve.py`: from requests to one type for each set of tensors and of weights that share it."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -32,16 +33,25 @@ def widest(asked: list[Asked]) -> Decision | None:
     return Decision(best.dtype, best.why, best.reader)
 
 
-def decide_tensors(model: Model, target: Target, placement: Placement, requests: Requests) -> dict[str, Decision]:
+def decide_tensors(
+    model: Model, target: Target, placement: Placement, requests: Requests
+) -> dict[str, Decision]:
     """The type of every tensor with a slot; those that nothing quantizes have fp32."""
     asked = asked_of_tensors(model, target, placement, requests)
     sets = _sharing(placement)
     found: dict[str, Decision] = {}
     for members in sets.values():
-        decision = _pinned(members, requests) or widest([a for name in members for a in asked[name]]) or _unasked(members, model, requests)
+        decision = (
+            _pinned(members, requests)
+            or widest([a for name in members for a in asked[name]])
+            or _unasked(members, model, requests)
+        )
         found.update(dict.fromkeys(members, decision))
     _widen_first_operands(target, placement, sets, found)
-    return {name: found.get(name, Decision(FP32, slot.reason, placed=False)) for name, slot in placement.slots.items()}
+    return {
+        name: found.get(name, Decision(FP32, slot.reason, placed=False))
+        for name, slot in placement.slots.items()
+    }
 
 
 def _sharing(placement: Placement) -> dict[str, list[str]]:
@@ -60,8 +70,11 @@ def _sharing(placement: Placement) -> dict[str, list[str]]:
 
 def _pinned(members: list[str], requests: Requests) -> Decision | None:
     """`tensors:` beats all; of several tensors of a group the most bits."""
-    asked = [Asked(r.dtype, "", f"the recipe's tensors sets {name}") for name in members
-             if (r := requests.tensors.get(name)) is not None and r.dtype is not None]
+    asked = [
+        Asked(r.dtype, "", f"the recipe's tensors sets {name}")
+        for name in members
+        if (r := requests.tensors.get(name)) is not None and r.dtype is not None
+    ]
     best = widest(asked)
     return replace(best, pinned=True) if best is not None else None
 
@@ -74,7 +87,9 @@ def _unasked(members: list[str], model: Model, requests: Requests) -> Decision:
     return Decision(requests.base.activations, f"nothing asks for it, so it has the base {requests.base}")
 
 
-def _widen_first_operands(target: Target, placement: Placement, sets: Mapping[str, list[str]], found: dict[str, Decision]) -> None:
+def _widen_first_operands(
+    target: Target, placement: Placement, sets: Mapping[str, list[str]], found: dict[str, Decision]
+) -> None:
     """A product of two activations: where the second is wide, the first takes its width (targets with that rule)."""
     rule = target.dynamic_weights
     if rule.wide_bits is None or not rule.wide_first_input_follows:
@@ -86,13 +101,20 @@ def _widen_first_operands(target: Target, placement: Placement, sets: Mapping[st
         for pair in placement.dynamic_pairs:
             first, second = found[pair.first], found[pair.second]
             wide = isinstance(second.dtype, Int) and second.dtype.bits >= rule.wide_bits
-            if wide and isinstance(first.dtype, Int) and first.dtype.bits < second.dtype.bits and not first.pinned:
+            if (
+                wide
+                and isinstance(first.dtype, Int)
+                and first.dtype.bits < second.dtype.bits
+                and not first.pinned
+            ):
                 why = f"the second operand {pair.second} of {pair.node} is {second.dtype}, and {target.name} wants the first as wide"
                 found.update(dict.fromkeys(group_of[pair.first], Decision(second.dtype, why, pair.node)))
                 changed = True
 
 
-def decide_weights(model: Model, placement: Placement, requests: Requests, tensors: Mapping[str, Decision]) -> dict[str, Decision]:
+def decide_weights(
+    model: Model, placement: Placement, requests: Requests, tensors: Mapping[str, Decision]
+) -> dict[str, Decision]:
     """The type of every weight: what its readers ask for, one for a group, within the rule of its kind."""
     sets, found = Sets(), dict[str, Decision]()
     for layer in model.layers:
@@ -110,19 +132,29 @@ def decide_weights(model: Model, placement: Placement, requests: Requests, tenso
 
 def _of_readers(group: list[str], placement: Placement, requests: Requests) -> Decision:
     readers = dict.fromkeys(reader for name in group for reader in placement.weights[name].layers)
-    asked = [Asked(requests.precision(r).weights, r, f"it shares its weight with {r}, which asks for {requests.precision(r)}"
-                   if len(readers) > 1 else f"{r} asks for {requests.precision(r)}")
-             for r in readers if r not in requests.bypassed]
+    asked = [
+        Asked(
+            requests.precision(r).weights,
+            r,
+            f"it shares its weight with {r}, which asks for {requests.precision(r)}"
+            if len(readers) > 1
+            else f"{r} asks for {requests.precision(r)}",
+        )
+        for r in readers
+        if r not in requests.bypassed
+    ]
     return widest(asked) or Decision(FP32, "only bypassed layers read it")
 
 
 def _within(slot: WeightSlot, decision: Decision, tensors: Mapping[str, Decision]) -> Decision:
     """The rule of norms: the output's type where they follow it, and never fewer bits than the target's least."""
-    if decision.pinned or isinstance(decision.dtype, Float) and decision.dtype == FP32:
+    if decision.pinned or (isinstance(decision.dtype, Float) and decision.dtype == FP32):
         return decision
     followed = tensors.get(slot.follows) if slot.follows else None
     if followed is not None and followed.placed:
         decision = Decision(followed.dtype, f"it follows the output {slot.follows}", decision.by)
     if isinstance(decision.dtype, Int) and decision.dtype.bits < slot.min_bits:
-        return Decision(Int(slot.min_bits), f"the scale of {slot.op_type} has at least {slot.min_bits} bits", decision.by)
+        return Decision(
+            Int(slot.min_bits), f"the scale of {slot.op_type} has at least {slot.min_bits} bits", decision.by
+        )
     return decision

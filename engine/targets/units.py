@@ -1,4 +1,5 @@
 """Groups of nodes that a target runs as one op: one-op patterns first, then supergroups over them."""
+
 from __future__ import annotations
 
 from collections.abc import Iterable
@@ -13,10 +14,25 @@ from engine.targets.target import Target
 
 # What a pattern is to the rules that go by op type. A MatMul stays one with its bias.
 OP_OF_PATTERN = {
-    "LayerNorm": "LayerNormalization", "RMSNorm": "RMSNormalization", "Gelu": "Gelu", "L2Norm": "LpNormalization",
-    "HardSwish": "HardSwish", "SiLU": "Swish", "MatMulAdd": "MatMul", "MaskedSoftmax": "Softmax"}
-WORDS = {"LayerNorm": "a layer normalization", "RMSNorm": "an RMS normalization", "Gelu": "a GELU", "L2Norm": "an L2 normalization",
-         "HardSwish": "a hard swish", "SiLU": "a SiLU", "MatMulAdd": "a MatMul with its bias", "MaskedSoftmax": "a masked softmax"}
+    "LayerNorm": "LayerNormalization",
+    "RMSNorm": "RMSNormalization",
+    "Gelu": "Gelu",
+    "L2Norm": "LpNormalization",
+    "HardSwish": "HardSwish",
+    "SiLU": "Swish",
+    "MatMulAdd": "MatMul",
+    "MaskedSoftmax": "Softmax",
+}
+WORDS = {
+    "LayerNorm": "a layer normalization",
+    "RMSNorm": "an RMS normalization",
+    "Gelu": "a GELU",
+    "L2Norm": "an L2 normalization",
+    "HardSwish": "a hard swish",
+    "SiLU": "a SiLU",
+    "MatMulAdd": "a MatMul with its bias",
+    "MaskedSoftmax": "a masked softmax",
+}
 
 
 @dataclass(frozen=True)
@@ -81,7 +97,14 @@ def _supergroup(start: Unit, units: dict[str, Unit], target: Target) -> Unit:
         return start
     why = _exclusion(start, target)
     if why:
-        return Unit(start.nodes, start.output, start.op_type, start.first_type, start.pattern, f"{why} {best[1].op_type}")
+        return Unit(
+            start.nodes,
+            start.output,
+            start.op_type,
+            start.first_type,
+            start.pattern,
+            f"{why} {best[1].op_type}",
+        )
     nodes = tuple(node for unit in best for node in unit.nodes)
     return Unit(nodes, best[-1].output, best[-1].op_type, start.first_type)
 
@@ -91,7 +114,11 @@ def _follow(start: Unit, chain: Iterable[frozenset[str]], units: dict[str, Unit]
     parts: list[Unit] = []
     for kinds in chain:
         unit = start if not parts else _only_reader(parts[-1], units)
-        if unit is None or unit.op_type not in kinds or (parts and len(unit.nodes) > 1 and unit.pattern is None):
+        if (
+            unit is None
+            or unit.op_type not in kinds
+            or (parts and len(unit.nodes) > 1 and unit.pattern is None)
+        ):
             return []
         parts.append(unit)
     return parts
@@ -99,7 +126,9 @@ def _follow(start: Unit, chain: Iterable[frozenset[str]], units: dict[str, Unit]
 
 def _only_reader(unit: Unit, units: dict[str, Unit]) -> Unit | None:
     value = unit.output
-    readers = {id(found): found for user, _ in value.uses() if (found := units.get(str(user.name))) is not None}
+    readers = {
+        id(found): found for user, _ in value.uses() if (found := units.get(str(user.name))) is not None
+    }
     if value.is_graph_output() or len(readers) != 1:
         return None
     reader = next(iter(readers.values()))
@@ -115,7 +144,12 @@ def _exclusion(unit: Unit, target: Target) -> str:
         return ""
     shape = constant_shape(node.inputs[1])
     group = node.attributes.get("group")
-    if "depthwise" in target.supergroup_exclusions and group is not None and group.as_int() > 1 and shape[1] == 1:
+    if (
+        "depthwise" in target.supergroup_exclusions
+        and group is not None
+        and group.as_int() > 1
+        and shape[1] == 1
+    ):
         return "a depthwise Conv keeps its own quantizer before the"
     if "conv3d" in target.supergroup_exclusions and len(shape) == 5:
         return "a Conv3D keeps its own quantizer before the"
@@ -138,8 +172,10 @@ def describe_inner(unit: Unit, node: ir.Node) -> str:
     """The reason at a tensor inside a unit."""
     if unit.pattern is not None:
         return f"output of {node.op_type} {node.name} inside {WORDS[unit.pattern.kind]}, which runs as one op up to {unit.name}"
-    return f"output of {node.op_type} {node.name}, fused with {unit.nodes[-1].op_type} {unit.name}: only the last output of the " \
-           "supergroup is quantized"
+    return (
+        f"output of {node.op_type} {node.name}, fused with {unit.nodes[-1].op_type} {unit.name}: only the last output of the "
+        "supergroup is quantized"
+    )
 
 
 def is_recurrent(node: ir.Node | None) -> bool:

@@ -1,4 +1,5 @@
 """Which initializers are quantized as weights, and how the target would do it."""
+
 from __future__ import annotations
 
 import math
@@ -32,16 +33,28 @@ def _of_layers(model: Model, target: Target) -> Iterator[WeightSlot]:
     for layer in model.layers:
         for name in layer.weights:
             granularity, reason = _granularity(layer, target)
-            yield WeightSlot(name, (layer.name,), layer.op_type, layer.channel_axis, layer.input_axis, granularity,
-                             target.symmetry_of_weights(layer.op_type), _KINDS.get(layer.kind, "layer"),
-                             constant_shape(model.values[name]), reason=reason)
+            yield WeightSlot(
+                name,
+                (layer.name,),
+                layer.op_type,
+                layer.channel_axis,
+                layer.input_axis,
+                granularity,
+                target.symmetry_of_weights(layer.op_type),
+                _KINDS.get(layer.kind, "layer"),
+                constant_shape(model.values[name]),
+                reason=reason,
+            )
 
 
 def _granularity(layer: Layer, target: Target) -> tuple[Granularity, str]:
     if layer.kind == "embedding":
         return PerTensor(), "an embedding table has one scale"
     if layer.kind == "recurrent":
-        return PerTensor(), "recurrent weights have one scale each, W and R one precision; gates and states stay float"
+        return (
+            PerTensor(),
+            "recurrent weights have one scale each, W and R one precision; gates and states stay float",
+        )
     if layer.channel_axis is None:
         return PerTensor(), "per-tensor: a grouped ConvTranspose has no axis of output channels"
     if layer.op_type not in target.per_channel_ops:
@@ -56,17 +69,35 @@ def _of_norms(model: Model, target: Target, patterns: tuple[Pattern, ...]) -> It
             yield _norm(model, target, op, pattern.weight, pattern.nodes[-1], pattern.output)
     inside = {name for pattern in patterns for name in pattern.nodes}
     for node in model.graph:
-        if node.op_type in (*NORM_OPS, *target.norms) and str(node.name) not in inside and len(node.inputs) > 1:
+        if (
+            node.op_type in (*NORM_OPS, *target.norms)
+            and str(node.name) not in inside
+            and len(node.inputs) > 1
+        ):
             scale = node.inputs[1]
             if scale is not None and scale.const_value is not None:
-                yield _norm(model, target, node.op_type, str(scale.name), str(node.name), str(node.outputs[0].name))
+                yield _norm(
+                    model, target, node.op_type, str(scale.name), str(node.name), str(node.outputs[0].name)
+                )
 
 
 def _norm(model: Model, target: Target, op: str, weight: str, node: str, output: str) -> WeightSlot:
     rule = target.norms.get(op, NormRule())
-    return WeightSlot(weight, (node,), op, None, None, PerTensor(), target.symmetry_of_weights(op), "norm",
-                      constant_shape(model.values[weight]), rule.min_bits, rule.symmetric_from_bits,
-                      output if rule.follows_output else None, "the scale of a normalization has one scale")
+    return WeightSlot(
+        weight,
+        (node,),
+        op,
+        None,
+        None,
+        PerTensor(),
+        target.symmetry_of_weights(op),
+        "norm",
+        constant_shape(model.values[weight]),
+        rule.min_bits,
+        rule.symmetric_from_bits,
+        output if rule.follows_output else None,
+        "the scale of a normalization has one scale",
+    )
 
 
 def _of_prelu(model: Model, target: Target) -> Iterator[WeightSlot]:
@@ -79,14 +110,33 @@ def _of_prelu(model: Model, target: Target) -> Iterator[WeightSlot]:
         axis = next((i for i, d in enumerate(shape) if d == math.prod(shape)), None) if shape else None
         channels = axis is not None and "PRelu" in target.per_channel_ops
         granularity: Granularity = PerChannel(axis) if channels and axis is not None else PerTensor()
-        yield WeightSlot(str(slope.name), (str(node.name),), "PRelu", axis, None, granularity, target.symmetry_of_weights("PRelu"),
-                         "prelu", shape, reason="one slope for each channel" if channels else "per-tensor")
+        yield WeightSlot(
+            str(slope.name),
+            (str(node.name),),
+            "PRelu",
+            axis,
+            None,
+            granularity,
+            target.symmetry_of_weights("PRelu"),
+            "prelu",
+            shape,
+            reason="one slope for each channel" if channels else "per-tensor",
+        )
 
 
 def _shared(first: WeightSlot, second: WeightSlot) -> WeightSlot:
     """One slot for two readers: the stricter of their rules."""
-    slot = replace(first, layers=tuple(dict.fromkeys((*first.layers, *second.layers))), min_bits=max(first.min_bits, second.min_bits))
+    slot = replace(
+        first,
+        layers=tuple(dict.fromkeys((*first.layers, *second.layers))),
+        min_bits=max(first.min_bits, second.min_bits),
+    )
     if first.granularity == second.granularity and first.channel_axis == second.channel_axis:
         return slot
-    return replace(slot, channel_axis=None, input_axis=None, granularity=PerTensor(),
-                   reason=f"per-tensor: {first.layers[0]} and {second.layers[0]} share it and disagree on the channel axis")
+    return replace(
+        slot,
+        channel_axis=None,
+        input_axis=None,
+        granularity=PerTensor(),
+        reason=f"per-tensor: {first.layers[0]} and {second.layers[0]} share it and disagree on the channel axis",
+    )
