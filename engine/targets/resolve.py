@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from engine.errors import IllegalPrecision
 from engine.graph import Layer, Model
-from engine.quant.precision import FP32, DataType, Float, Int, Precision
+from engine.quant.precision import FP32, Float, Int, Precision
 from engine.recipe import Recipe
 from engine.targets.boundaries import find_boundaries
 from engine.targets.encodings_plan import activation_plans, weight_plans

@@ -203,18 +203,15 @@ def _states(model: Model, target: Target) -> dict[str, str]:
                 for i, v in enumerate(node.outputs)
                 if v.name and (i == 2 or (i == 1 and leads_to_states(v)))
             )
-        elif (
-            node.op_type in movers
-            and node.inputs
-            and all(
-                str(v.name) in found
-                for v in node.inputs
-                if v is not None and v.const_value is None and Roles.is_float(v)
-            )
-        ):
-            if not Roles.starts_data(node):
-                found.update((str(v.name), why) for v in node.outputs if Roles.is_float(v))
+        elif node.op_type in movers and not Roles.starts_data(node) and _all_in(node, found):
+            found.update((str(v.name), why) for v in node.outputs if Roles.is_float(v))
     return found
+
+
+def _all_in(node: ir.Node, found: dict[str, str]) -> bool:
+    """Whether all float tensors but constants that a node reads are among some."""
+    values = [v for v in node.inputs if v is not None and v.const_value is None and Roles.is_float(v)]
+    return all(str(v.name) in found for v in values)
 
 
 def _reaches_state(value: ir.Value, movers: Iterable[str]) -> bool:
