@@ -35,8 +35,11 @@ REFUSED = {
 }
 
 
-def read_proto(path: Path) -> tuple[onnx.ModelProto, str]:
+def read_proto(path: Path, quantized: bool = False) -> tuple[onnx.ModelProto, str]:
     """The checked ModelProto with its external data loaded, and the sha256 of the file.
+
+    Args:
+        quantized: take graphs with QuantizeLinear and DequantizeLinear (a QDQ export that is read back).
 
     Raises:
         BadInput: when one of the module's rules is broken.
@@ -57,7 +60,7 @@ def read_proto(path: Path) -> tuple[onnx.ModelProto, str]:
     if not proto.opset_import:
         raise BadInput(f"{path}: the model names no opset; expected an import of the default ONNX domain")
     _check_sizes(proto, path)
-    _refuse_ops(proto, path)
+    _refuse_ops(proto, path, ("QuantizeLinear", "DequantizeLinear") if quantized else ())
     _load_external(proto, path)
     _check(proto, path)
     return proto, hashlib.sha256(raw).hexdigest()
@@ -101,9 +104,9 @@ def _bits(tensor: onnx.TensorProto, path: Path) -> int:
         raise BadInput(f"{path}: initializer {tensor.name!r} has the unknown data type {tensor.data_type}") from None
 
 
-def _refuse_ops(proto: onnx.ModelProto, path: Path) -> None:
+def _refuse_ops(proto: onnx.ModelProto, path: Path, taken: tuple[str, ...]) -> None:
     for node in proto.graph.node:
-        if node.op_type in REFUSED:
+        if node.op_type in REFUSED and node.op_type not in taken:
             raise BadInput(f"{path}: node {node.name or node.op_type!r} is {node.op_type} ({REFUSED[node.op_type]}); "
                            "expected a float graph without control flow: export the model again without it")
 

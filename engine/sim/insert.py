@@ -80,7 +80,8 @@ def stored(name: str, data: np.ndarray, encoding: Encoding, dialect: Dialect) ->
     scale, zero = f"{name}__scale", f"{name}__zero_point"
     zeros = [] if encoding.grid is None else [zero_point(zero, encoding, kind)]
     node = helper.make_node("DequantizeLinear", [codes, scale, *(z.name for z in zeros)], [name], name=f"{name}__dequantize",
-                            domain=dialect.domain, **_axis(encoding))
+                            domain=dialect.domain)
+    node.attribute.extend(helper.make_attribute(key, value) for key, value in _axis(encoding).items())
     return Pieces([node], [numpy_helper.from_array(numbers, codes), _float(scale, encoding), *zeros])
 
 
@@ -110,9 +111,9 @@ def _qdq(tensor: str, source: str, target: str, encoding: Encoding, dialect: Dia
         source = clipped
     scale, zero = f"{tensor}__scale", f"{tensor}__zero_point"
     pieces.initializers += [_float(scale, encoding), zero_point(zero, encoding, kind)]
-    codes = f"{tensor}__q"
-    pieces.nodes.append(helper.make_node("QuantizeLinear", [source, scale, zero], [codes], name=f"{tensor}__quantize", domain=dialect.domain))
-    pieces.nodes.append(helper.make_node("DequantizeLinear", [codes, scale, zero], [target], name=f"{tensor}__dequantize", domain=dialect.domain))
+    codes, domain = f"{tensor}__q", dialect.domain
+    pieces.nodes.append(helper.make_node("QuantizeLinear", [source, scale, zero], [codes], name=f"{tensor}__quantize", domain=domain))
+    pieces.nodes.append(helper.make_node("DequantizeLinear", [codes, scale, zero], [target], name=f"{tensor}__dequantize", domain=domain))
     return pieces
 
 

@@ -1,0 +1,47 @@
+"""ONNX Runtime sessions on exported graphs, as a user's machine would make them."""
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+
+from engine.errors import BadInput
+from engine.graph.shapes import first_line
+from engine.graph.tensors import TensorInfo
+
+OFF = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+ON = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+SYMBOLIC = 16  # for symbolic dimensions other than the first
+
+
+def session_on(proto: onnx.ModelProto | bytes, level: ort.GraphOptimizationLevel, where: str) -> ort.InferenceSession:
+    """A session with one thread and nothing else changed; raises `BadInput` with ONNX Runtime's first line."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    options.graph_optimization_level = level
+    data = proto if isinstance(proto, bytes) else proto.SerializeToString()
+    try:
+        return ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime raises bare pybind exceptions of many types
+        raise BadInput(f"{where}: ONNX Runtime cannot make the graph: {first_line(error)}") from None
+
+
+def run_on(session: ort.InferenceSession, feeds: dict[str, np.ndarray], where: str,
+           names: list[str] | None = None) -> dict[str, np.ndarray]:
+    """Outputs by name."""
+    wanted = names or [o.name for o in session.get_outputs()]
+    try:
+        return dict(zip(wanted, session.run(wanted, feeds), strict=True))
+    except Exception as error:
+        raise BadInput(f"{where}: ONNX Runtime cannot run the graph: {first_line(error)}") from None
+
+
+def random_feeds(inputs: tuple[TensorInfo, ...], seed: int = 0) -> dict[str, np.ndarray]:
+    """One sample to compare two graphs on: normal floats, zeros for indices."""
+    rng = np.random.default_rng(seed)
+    feeds = {}
+    for info in inputs:
+        shape = tuple(d if isinstance(d, int) else 1 if axis == 0 else SYMBOLIC for axis, d in enumerate(info.shape or ()))
+        feeds[info.name] = rng.normal(size=shape).astype(info.dtype) if info.is_float else np.zeros(shape, info.dtype)
+    return feeds
