@@ -63,7 +63,9 @@ class MinMax:
         try:
             self.minimum, self.maximum = (float(v) for v in torch.as_tensor(arrays["range"]).tolist())
             self.count = int(arrays["count"])
-        except (KeyError, TypeError, ValueError) as error:
+            if self.count and not float("-inf") < self.minimum <= self.maximum < float("inf"):
+                raise ValueError(f"range {self.minimum} to {self.maximum}")
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise BadInput(f"these arrays are no kept calibration result ({error!r}): calibrate again") from error
 
 
@@ -133,10 +135,13 @@ class Histogram(MinMax):
         try:
             keys = torch.as_tensor(arrays["keys"]).to(torch.int64)
             counts = torch.as_tensor(arrays["counts"]).to(torch.int64)
-            if len(keys):
-                self._bins = torch.zeros(BINS, dtype=torch.int64).index_put_((keys,), counts)
-        except (KeyError, TypeError, ValueError, IndexError, RuntimeError) as error:
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise BadInput(f"these arrays are no kept histogram ({error!r}): calibrate again") from error
+        fits = keys.dim() == 1 and keys.shape == counts.shape and int(counts.sum()) == self.count
+        if not fits or bool(((keys < 0) | (keys >= BINS) | (counts < 1)).any()):
+            raise BadInput("these arrays are no kept histogram (keys and counts do not fit): calibrate again")
+        if len(keys):
+            self._bins = torch.zeros(BINS, dtype=torch.int64).index_put_((keys,), counts)
 
     def _flush(self) -> None:
         if self._pending:

@@ -1,108 +1,36 @@
-"""Range methods: their settings, their registry, and the way from a histogram to the range of a grid.
+"""Range methods at work: the way from a histogram to the range of a grid.
 
-A method is a frozen config; its handler is registered by the config's type. One histogram serves every
-grid: `find_ranges` takes many at once, so that all bit-widths cost little more than one.
+A method is a frozen config (`engine.quant.methods`); its handler is registered by the config's type. One
+histogram serves every grid: `find_ranges` takes many at once, so that all bit-widths cost little more than one.
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from engine.errors import BadInput, nearest
+from engine.errors import BadInput
 from engine.quant.entropy import entropy_ranges
 from engine.quant.grid import Grid
 from engine.quant.histogram import Histogram
 from engine.quant.histogram import MinMax as Observer
+from engine.quant.methods import (
+    METHODS,
+    Entropy,
+    MinMax,
+    Mse,
+    Percentile,
+    RangeMethod,
+    Sqnr,
+    method_name,
+    needs_histogram,
+    parse_method,
+)
 from engine.quant.search import Range, percentile_range, search_ranges
 
-
-@dataclass(frozen=True)
-class MinMax:
-    """The least and the greatest value seen; nothing is clipped. The default, and enough from 8 bits on."""
-
-
-@dataclass(frozen=True)
-class Percentile:
-    """The range that holds a share of the values on each side (never less than that share)."""
-
-    value: float = field(default=99.99, metadata={
-        "doc": "Share of all values, in percent, at or below the high end and at or above the low end."})
-
-    def __post_init__(self) -> None:
-        if not 50.0 < self.value <= 100.0:
-            raise BadInput(f"percentile {self.value}: expected more than 50 and at most 100 percent")
-
-
-@dataclass(frozen=True)
-class Sqnr:
-    """The range of least squared error, clipped values counted more (AIMET's `tf_enhanced`)."""
-
-    clip_weight: float = field(default=3.0, metadata={
-        "doc": "How many times the squared error of a clipped value counts."})
-
-    def __post_init__(self) -> None:
-        if not 0.0 < self.clip_weight < float("inf"):
-            raise BadInput(f"clip_weight {self.clip_weight}: expected a positive number")
-
-
-@dataclass(frozen=True)
-class Mse:
-    """The range of least squared error."""
-
-
-@dataclass(frozen=True)
-class Entropy:
-    """The range that keeps most of the distribution's shape (least KL divergence, after TensorRT).
-
-    For up to 8 bits, as TensorRT defines it; wider grids resolve the shape anyway and get min-max.
-    """
-
-
-RangeMethod = MinMax | Percentile | Sqnr | Mse | Entropy
-METHODS: dict[str, type[RangeMethod]] = {
-    "min_max": MinMax, "percentile": Percentile, "sqnr": Sqnr, "mse": Mse, "entropy": Entropy}
+__all__ = ["METHODS", "Entropy", "MinMax", "Mse", "Percentile", "RangeMethod", "Sqnr", "find_range", "find_ranges",
+           "method_name", "needs_histogram", "parse_method"]
 _ANY = Callable[[Observer, Sequence[Grid], Any], list[Range]]
 _HANDLERS: dict[type[RangeMethod], _ANY] = {}
-
-
-def parse_method(spec: str | Mapping[str, Any]) -> RangeMethod:
-    """A method from a recipe: its name, `{method: NAME, field: value}` or `{NAME: {field: value}}`.
-
-    `{percentile: 99.9}` works for a method with one field. Raises `BadInput` that names the known ones.
-    """
-    if isinstance(spec, str):
-        return _build(spec, {})
-    if not isinstance(spec, Mapping) or not spec:
-        raise BadInput(f"{spec!r} is no range method: expected a name. {nearest(str(spec), METHODS)}")
-    settings = dict(spec)
-    if "method" in settings:
-        return _build(settings.pop("method"), settings)
-    if len(settings) > 1:
-        raise BadInput(f"range method {settings!r}: expected one name, or a key 'method' beside its settings")
-    name, value = next(iter(settings.items()))
-    return _build(name, value)
-
-
-def _build(name: Any, settings: Any) -> RangeMethod:
-    kind = METHODS.get(name) if isinstance(name, str) else None
-    if kind is None:
-        raise BadInput(f"{name!r} is no range method. {nearest(str(name), METHODS)}")
-    known = [f.name for f in fields(kind)]
-    values = {known[0]: settings} if len(known) == 1 and isinstance(settings, int | float) else settings or {}
-    if not isinstance(values, Mapping):
-        raise BadInput(f"settings of range method {name!r}: expected key: value, got {settings!r}")
-    for key, value in values.items():
-        if key not in known:
-            raise BadInput(f"range method {name!r} has no setting {key!r}. {nearest(str(key), known)}")
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise BadInput(f"setting {key!r} of range method {name!r}: expected a number, got {value!r}")
-    return kind(**{key: float(value) for key, value in values.items()})
-
-
-def method_name(method: RangeMethod) -> str:
-    """The registered name of a method's config."""
-    return next(name for name, kind in METHODS.items() if kind is type(method))
 
 
 def find_range(histogram: Observer, grid: Grid, method: RangeMethod) -> Range:
@@ -118,11 +46,6 @@ def find_ranges(histogram: Observer, grids: Sequence[Grid], method: RangeMethod)
     if not histogram.count:
         raise BadInput("nothing was calibrated here: no values were seen")
     return _HANDLERS[type(method)](histogram, grids, method)
-
-
-def needs_histogram(method: RangeMethod) -> bool:
-    """Whether the method needs a `Histogram`; otherwise the extremes of a `MinMax` observer do."""
-    return not isinstance(method, MinMax)
 
 
 def _full(histogram: Observer) -> Histogram:

@@ -19,7 +19,7 @@ from engine.quant.sums import Sums
 Range = tuple[float, float]
 _EXACT_BITS = 6
 _SMALLEST = 1 / 64  # the narrowest range tried, as a share of the full one
-_ONE_SIDED, _TWO_SIDED, _REFINED = 41, 14, 5  # candidates: coarse, coarse per side, refined per side
+_ONE_SIDED, _TWO_SIDED, _REFINED = 41, 16, 5  # candidates: coarse, coarse per side, refined per side
 
 
 def percentile_range(sums: Sums, share: float) -> Range:
