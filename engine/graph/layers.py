@@ -162,5 +162,6 @@ def module_path(node: ir.Node) -> str:
     name = str(node.name)
     for separator in ("/", "."):
         if separator in name.strip(separator):
-            return name.strip(separator).rsplit(separator, 1)[0]
+            path = name.strip(separator).rsplit(separator, 1)[0]
+            return "" if path == node.op_type else path  # `Conv.5` is a count, not a place
     return ""

@@ -11,7 +11,7 @@ import onnx
 import onnx_ir
 
 from engine.errors import BadInput, nearest
-from engine.graph.layers import Layer, find_layers
+from engine.graph.layers import Layer, find_layers, weight_index
 from engine.graph.load import read_proto
 from engine.graph.shapes import example, probe
 from engine.graph.simplify import name_nodes, simplify
@@ -24,7 +24,7 @@ class Model:
 
     Attributes:
         ir: the onnx-ir model; its graph is topologically sorted and every node and value has a name.
-        name: the file's stem, or what the exporter called the graph.
+        name: the file's stem, or its folder's name where the file is called `model.onnx`.
         sha256: of the file it came from.
         path: of that file, None when it was made in memory.
         feeds: one sample used for shapes and costs (zeros unless data were given).
@@ -120,7 +120,7 @@ def load_model(path: str | Path) -> Model:
     """
     path = Path(path)
     proto, sha256 = read_proto(path)
-    return from_proto(proto, path.stem, sha256, path)
+    return from_proto(proto, path.parent.name if path.stem == "model" else path.stem, sha256, path)
 
 
 def from_proto(proto: onnx.ModelProto, name: str, sha256: str = "", path: Path | None = None) -> Model:
@@ -134,7 +134,20 @@ def from_proto(proto: onnx.ModelProto, name: str, sha256: str = "", path: Path |
         model = onnx_ir.from_proto(proto)
         name_nodes(model.graph)
         model.meta["not_simplified"] = f"{type(error).__name__}: {error}"[:200]
-    found = Model(model, proto.graph.name if name == "model" and proto.graph.name else name, sha256, path)
+    found = Model(model, name, sha256, path)
     if not found.inputs:
         raise BadInput(f"{path or name}: the model has no inputs; expected at least one")
+    _check_types(found)
     return found
+
+
+def _check_types(model: Model) -> None:
+    """Weights in float32 alone: a half-precision file has lost what quantization is to be compared with."""
+    for node in model.graph:
+        index = weight_index(node)
+        if index is None:
+            continue
+        value = node.inputs[index]
+        if value is not None and value.dtype not in (None, onnx_ir.DataType.FLOAT):
+            raise BadInput(f"{model.path or model.name}: the weight {value.name!r} of {node.name!r} is {value.dtype}; "
+                           "expected FLOAT: export the model in float32")
