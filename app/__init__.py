@@ -1,0 +1,1 @@
+"""The workbench: a window on the engine. It never imports torch, onnx or onnxruntime."""

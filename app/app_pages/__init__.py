@@ -1,0 +1,1 @@
+"""One file a page: reads state, draws, calls the client; no arithmetic."""

@@ -1,0 +1,137 @@
+"""The calibration drawer of the desk: data and methods, then ranges, what they clip, and overrides."""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import streamlit as st
+
+from app import bench as benches
+from app import choices, markup, numbers, ranges, recipes, state
+from app.bench import Bench
+from app.figures.histogram import histogram_figure
+from app.figures.template import CONFIG
+from app.readouts import calibration_state
+from app.state import Desk
+
+TONES = {"fresh": "ok", "stale": "mid", "never": ""}
+MEANING = {"fresh": "the ranges belong to this recipe", "stale": "the recipe has changed since: calibrate again",
+           "never": "no ranges have been gathered yet"}
+
+
+def draw(found: Bench, desk: Desk) -> None:
+    """The drawer."""
+    with st.container(key="panel_calibration"):
+        head, close = st.columns([8, 1], gap="small", vertical_alignment="center")
+        how = calibration_state(found)
+        note = markup.pill(how, TONES[how]) + f" {MEANING[how]}"
+        head.html(f"<div class=md-t>Calibration<span>{note}</span></div>")
+        if close.button("Close", key="drawer-close", width="stretch"):
+            desk.drawer = False
+            st.rerun()
+        with st.container(key="stack_calibration"):
+            left, middle, right = st.columns([0.95, 2.1, 1.5], gap="medium")
+        with left:
+            _choices(found, desk)
+        rows = ranges.tensors(found)
+        if not rows:
+            middle.html(markup.text("Calibrate reads the calibration data once and keeps one histogram per tensor; "
+                                    "ranges, clipped shares and histograms then stand here, for every bit-width."))
+            return
+        with middle:
+            tensor = _table(found, desk, rows)
+        with right:
+            _tensor(found, desk, tensor)
+
+
+def _choices(found: Bench, desk: Desk) -> None:
+    data = (found.model or {}).get("data", {})
+    source = data.get("calibration") or data.get("evaluation") or {}
+    st.html(markup.facts([("data", str(source.get("name") or "none"), ""), ("samples", f"{source.get('samples') or 0:,}", "")]))
+    methods = list(choices.METHODS)
+    weights = st.selectbox("Weights", methods, methods.index(ranges.method_of(found.doc, "weights")),
+                           format_func=choices.METHODS.get, key=f"cal-w-{desk.rev}")
+    activations = st.selectbox("Activations", methods, methods.index(ranges.method_of(found.doc, "activations")),
+                               format_func=choices.METHODS.get, key=f"cal-a-{desk.rev}")
+    samples = st.number_input("Samples", 1, 1_000_000, ranges.samples_of(found.doc), key=f"cal-n-{desk.rev}")
+    job = found.job("calibrate")
+    if job is not None and job.state in ("queued", "running"):
+        if st.button("Cancel", key="cal-cancel", width="stretch"):
+            state.client().cancel(job.id)
+            st.rerun()
+    elif st.button("Calibrate", type="primary", key="calibrate", width="stretch"):
+        _calibrate(found, desk, ranges.with_choices(found.doc, weights, activations, int(samples)))
+
+
+def _calibrate(found: Bench, desk: Desk, doc: recipes.Doc) -> None:
+    client, project = state.client(), found.project.id
+    text = found.recipe
+    if doc != found.doc:
+        text = recipes.write(doc)
+        state.moved(desk, benches.edit(client, project, text, "calibration choices"))
+    if not desk.error:
+        client.submit(project, "calibrate", {"recipe": text})
+    st.rerun()
+
+
+def _table(found: Bench, desk: Desk, rows: list[Mapping[str, Any]]) -> Mapping[str, Any]:
+    result = found.calibrated or {}
+    st.html(markup.caption(f"Ranges of {len(rows)} tensors from {result.get('samples', 0):,} samples",
+                           f"{float(result.get('seconds') or 0):.1f} s; a click shows the tensor"))
+    digits = st.column_config.NumberColumn(format="%.4g", width=64)
+    clipped = st.column_config.NumberColumn(format="%.3f", width=92)
+    event: Any = st.dataframe(
+        ranges.frame(rows), hide_index=True, height=318, row_height=26, key="ranges", on_select="rerun",
+        selection_mode="single-row", column_config={
+            "tensor": st.column_config.TextColumn(width=168), "class": st.column_config.TextColumn(width=70), "low": digits,
+            "high": digits, "clipped, calibration %": clipped, "clipped, evaluation %": clipped})
+    chosen = list(event.selection.rows)
+    if chosen and chosen[0] < len(rows):
+        desk.tensor = str(rows[chosen[0]]["name"])
+    return next((t for t in rows if t["name"] == desk.tensor), rows[0])
+
+
+def _tensor(found: Bench, desk: Desk, tensor: Mapping[str, Any]) -> None:
+    name = str(tensor["name"])
+    st.html(markup.caption(name, ranges.describe(tensor)))
+    histogram = tensor.get("histogram")
+    if histogram and histogram.get("counts"):
+        figure = histogram_figure(state.theme(), histogram, tensor.get("low"), tensor.get("high"), height=190, tone="pw")
+        st.plotly_chart(figure, theme=None, key="range-histogram", config=CONFIG)
+    own = ranges.override_of(found.doc, name)
+    low, high, method = st.columns(3, gap="small")
+    first = low.text_input("Min", _text(own.get("min")), placeholder=numbers.short(tensor.get("low")), key=f"min-{name}-{desk.rev}")
+    last = high.text_input("Max", _text(own.get("max")), placeholder=numbers.short(tensor.get("high")), key=f"max-{name}-{desk.rev}")
+    methods = ["", *choices.METHODS]
+    kind = method.selectbox("Method", methods, methods.index(_name(own.get("method"))), key=f"method-{name}-{desk.rev}",
+                            format_func=lambda m: choices.METHODS.get(m, "as its class"))
+    put, freeze, reset = st.columns(3, gap="small")
+    if put.button("Set", key="own-set", width="stretch"):
+        _override(found, desk, name, first, last, kind)
+    if freeze.button("Freeze", key="own-freeze", width="stretch", help="Writes this range into the recipe"):
+        doc = ranges.with_override(found.doc, name, tensor.get("low"), tensor.get("high"), "")
+        _edit(found, desk, doc, f"{name}: range frozen")
+    if reset.button("Reset", key="own-reset", width="stretch", disabled=not own):
+        _edit(found, desk, ranges.without_override(found.doc, name), f"{name}: range from data")
+
+
+def _override(found: Bench, desk: Desk, name: str, first: str, last: str, method: str) -> None:
+    try:
+        low, high = (float(t.replace(numbers.MINUS, "-")) if t.strip() else None for t in (first, last))
+    except ValueError:
+        desk.error = f"{name}: min {first!r} and max {last!r}: expected numbers, such as -1.5"
+        st.rerun()
+    _edit(found, desk, ranges.with_override(found.doc, name, low, high, method), f"{name}: own range")
+
+
+def _edit(found: Bench, desk: Desk, doc: recipes.Doc, label: str) -> None:
+    state.moved(desk, benches.edit(state.client(), found.project.id, recipes.write(doc), label))
+    st.rerun()
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else f"{float(value):.6g}"
+
+
+def _name(method: Any) -> str:
+    return str(next(iter(method))) if isinstance(method, Mapping) else str(method or "")

@@ -1,0 +1,46 @@
+"""Data of a project: what there is, the layout that this model needs, and how to bring some."""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from app import markup, shell, state, words
+from app.bench import Bench
+from engine.errors import MixdownError
+
+ROLES = {"evaluation": "measures accuracy", "calibration": "gives the ranges", "training": "for repairs that train"}
+
+
+def draw(found: Bench, model: Mapping[str, Any]) -> None:
+    """The panel."""
+    data = model.get("data", {})
+    st.html(markup.title("Data", f"{data.get('overlap') or 0} samples are in two sets" if data.get("overlap") else "disjoint sets"))
+    rows = []
+    for role, purpose in ROLES.items():
+        have = data.get(role)
+        rows.append((role, f"{have['samples']:,}" if have else "none", have.get("name", "") if have else purpose,
+                     "labelled" if have and have.get("labels") else "no labels" if have else ""))
+    st.html(markup.table([("set", "m"), ("samples", "n"), ("file", "d"), ("", "d")], rows))
+    st.html(markup.heading("Layout that this model needs: one .npz with these arrays"))
+    st.html(markup.table([("array", "m"), ("shape", "d"), ("type", "d"), ("", "d")], words.expected_data(model)))
+    with st.popover("Bring data"):
+        role = st.selectbox("Set", list(ROLES), key="data-role")
+        given = st.file_uploader(".npz", type=["npz"], key="data-file")
+        path = st.text_input("or a path on this server", key="data-path", placeholder="/data/evaluation.npz")
+        if st.button("Use it", type="primary", key="data-use", disabled=given is None and not path.strip()):
+            _use(found, str(role), given, path)
+
+
+def _use(found: Bench, role: str, given: Any, path: str) -> None:
+    client, project = state.client(), found.project.id
+    try:
+        source = client.import_upload(given, given.name, project, size=given.size) if given is not None else Path(path.strip())
+        client.update_project(project, **{role: source})
+        state.window().desk(project).notice = f"{role.capitalize()} data: {source.name}"
+    except MixdownError as error:
+        state.window().desk(project).error = str(error)
+    shell.go("model")
+    st.rerun()

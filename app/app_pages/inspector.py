@@ -1,0 +1,61 @@
+"""The selected layer: its weights on their grid, channels, tensors with their encodings, and why it is as it is."""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import streamlit as st
+
+from app import markup, numbers, state, words
+from app.bench import Bench
+from app.figures.histogram import channels_figure, grid_every, histogram_figure, outside
+from app.figures.template import CONFIG
+from app.readable import describe
+from app.state import Desk
+
+
+def draw(found: Bench, desk: Desk) -> None:
+    """The panel's content."""
+    layer = found.layers[min(desk.current, len(found.layers) - 1)]
+    resolved = words.resolved_layer(found, str(layer["name"]))
+    st.html(markup.title(str(layer["name"]), "") + markup.text(describe(layer)))
+    st.html(markup.facts(words.layer_facts(found, layer, resolved)))
+    st.html(markup.heading("Why this precision") + markup.text(words.why(found, layer, resolved)))
+    facts = found.facts
+    if facts is None:
+        st.html(markup.foot("Looking into the layer…" if found.active else "No further facts about this layer."))
+        return
+    _weights(facts)
+    _channels(facts)
+    _tensors(facts)
+
+
+def _weights(facts: Mapping[str, Any]) -> None:
+    histogram = facts.get("weight_histogram") or facts.get("histogram")
+    if not histogram or not histogram.get("counts"):
+        return
+    low, high, step = words.clip(facts)
+    right = ""
+    if low is not None and high is not None:
+        every = grid_every(low, high, step) if step else 1
+        right = f"clip {numbers.short(low)} to {numbers.short(high)}, {numbers.share(outside(histogram, low, high))} outside"
+        right += f"; every {every}th level" if every > 1 else ""
+    st.html(markup.caption("Weights and their grid", right))
+    figure = histogram_figure(state.theme(), histogram, low, high, step, height=206, title="weight value")
+    st.plotly_chart(figure, theme=None, key="weights", config=CONFIG)
+
+
+def _channels(facts: Mapping[str, Any]) -> None:
+    ranges = facts.get("channels") or facts.get("per_channel") or {}
+    low, high = list(ranges.get("low") or []), list(ranges.get("high") or [])
+    if len(low) < 2:
+        return
+    st.html(markup.caption("Ranges by output channel", f"{len(low)} channels; amber 3 times, red 6 times the usual"))
+    st.plotly_chart(channels_figure(state.theme(), low, high), theme=None, key="channels", config=CONFIG)
+
+
+def _tensors(facts: Mapping[str, Any]) -> None:
+    rows = words.tensor_rows(facts)
+    if rows:
+        st.html(markup.heading("Tensors it reads and writes")
+                + markup.table([("tensor", "m"), ("type", "d"), ("range", "n"), ("", "d")], rows))

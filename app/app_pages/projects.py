@@ -1,0 +1,95 @@
+"""Projects: cards of what there is, the bundled samples, and a new project by upload or server path."""
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from app import cards, markup, shell, state
+from app.app_pages import new_project
+from engine.errors import MixdownError
+
+COLUMNS = 4
+
+
+def draw() -> None:
+    """The page."""
+    client = state.client()
+    if _arrive(client):
+        shell.go("desk", client.projects()[0].id)
+        st.rerun()
+    shell.frame("projects")
+    found = client.projects()
+    for start in range(0, len(found), COLUMNS):
+        for column, project in zip(st.columns(COLUMNS, gap="small"), found[start:start + COLUMNS], strict=False):
+            with column, st.container(key=f"panel_card_{project.id}"):
+                _card(client, project)
+    with st.container(key="stack_new"):
+        left, right = st.columns([1.6, 1], gap="small")
+    with left, st.container(key="panel_new"):
+        new_project.draw(client)
+    with right, st.container(key="panel_samples"):
+        _samples(client)
+
+
+def _arrive(client: Any) -> bool:
+    """At a window's first run: makes the bundled project; true where it is all there is, so the desk opens."""
+    if st.session_state.get("arrived"):
+        return False
+    st.session_state["arrived"] = True
+    try:
+        client.ensure_sample()
+    except MixdownError as error:
+        state.window().error = str(error)
+    return len(client.projects()) == 1 and not st.query_params.get("stay")
+
+
+def _card(client: Any, project: Any) -> None:
+    st.html(cards.card(project))
+    go, more = st.columns([2, 1], gap="small")
+    if go.button("Open", key=f"open-{project.id}", type="primary", width="stretch"):
+        shell.go("desk", project.id)
+        st.rerun()
+    with more.popover("More", width="stretch"):
+        name = st.text_input("Name", project.name, key=f"name-{project.id}")
+        if st.button("Rename", key=f"rename-{project.id}", disabled=not name.strip() or name == project.name, width="stretch"):
+            _try(lambda: client.rename_project(project.id, name))
+        if st.button("Make an archive", key=f"pack-{project.id}", width="stretch", help="The project as one zip file"):
+            st.session_state[f"zip-{project.id}"] = _try(lambda: client.export_project(project.id), again=False)
+        packed = st.session_state.get(f"zip-{project.id}")
+        if packed is not None and packed.is_file():
+            with packed.open("rb") as file:
+                st.download_button("Download the archive", file, packed.name, "application/zip", key=f"get-{project.id}", width="stretch")
+        sure = st.checkbox("I want to delete it, with its history", key=f"sure-{project.id}")
+        if st.button("Delete", key=f"delete-{project.id}", disabled=not sure, width="stretch"):
+            _try(lambda: client.delete_project(project.id))
+
+
+def _try(action: Any, again: bool = True) -> Any:
+    try:
+        value = action()
+    except MixdownError as error:
+        state.window().error = str(error)
+        st.rerun()
+    if again:
+        st.rerun()
+    return value
+
+
+def _samples(client: Any) -> None:
+    st.html(markup.title("Bundled samples", "real trained models with real data"))
+    have = {p.sample for p in client.projects()}
+    samples = client.bundled_samples()
+    for sample in samples:
+        words, button = st.columns([2.4, 1], gap="small", vertical_alignment="center")
+        words.html(markup.text(sample.title))
+        if button.button("Open" if sample.name in have else "Add", key=f"sample-{sample.name}", width="stretch"):
+            project = _try(lambda name=sample.name: client.ensure_sample(name), again=False)
+            shell.go("desk", project.id)
+            st.rerun()
+    if not samples:
+        st.html(markup.foot("No bundled sample is in this checkout."))
+    st.html(markup.heading("Import a project"))
+    given = st.file_uploader("archive", type=["zip"], key="import-zip", label_visibility="collapsed")
+    if given is not None and st.button("Import", key="import-go"):
+        _try(lambda: client.import_project(given))

@@ -1,0 +1,150 @@
+"""What a page needs to know about a project, gathered once per run; and the jobs that are still to be started.
+
+`load` reads, `ensure` starts what is missing. A result is looked up by verb and recipe, so asking again for
+what is known costs nothing, and a job that failed for a recipe is not started again by itself.
+"""
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from app import recipes
+from engine.errors import BadInput, MixdownError
+
+Result = Mapping[str, Any]
+STOPPED = ("failed", "cancelled")
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A project, its recipe, and the results there are for this recipe."""
+
+    project: Any
+    recipe: str
+    can_undo: bool
+    can_redo: bool
+    jobs: Sequence[Any]
+    model: Result | None
+    resolved: Result | None
+    report: Result | None
+    calibrated: Result | None
+    before: Result | None
+    resolved_before: Result | None
+    facts: Result | None = None
+    inspected: str = ""
+
+    @cached_property
+    def doc(self) -> recipes.Doc:
+        """The recipe as plain values; one that cannot be read is empty here and shows its error in the editor."""
+        try:
+            return recipes.read(self.recipe)
+        except BadInput:
+            return {"mixdown": 1}
+
+    @cached_property
+    def layers(self) -> list[Result]:
+        """The model's layers, once it has been read."""
+        return list((self.model or {}).get("layers", []))
+
+    @property
+    def active(self) -> list[Any]:
+        """Jobs that wait or run, oldest first."""
+        return sorted((j for j in self.jobs if j.state in ("queued", "running")), key=lambda j: j.id)
+
+    def job(self, verb: str) -> Any | None:
+        """The newest job of this verb for this recipe (and, for `layer`, for the layer that is looked into)."""
+        return next((j for j in self.jobs if j.verb == verb and same(j, self.recipe)
+                     and (verb != "layer" or j.args.get("name") == self.inspected)), None)
+
+    @property
+    def measuring(self) -> Any | None:
+        """The measurement of this recipe that waits or runs."""
+        job = self.job("measure")
+        return job if job is not None and job.state in ("queued", "running") else None
+
+    @property
+    def partial(self) -> Result | None:
+        """What the running measurement knows so far."""
+        return getattr(self.measuring, "partial", None)
+
+    @property
+    def failure(self) -> Any | None:
+        """The newest job, where it failed and nothing after it went well."""
+        last = next((j for j in self.jobs if j.state != "cancelled" and j.state not in ("queued", "running")), None)
+        return last if last is not None and last.state == "failed" and not self.active else None
+
+
+def same(job: Any, recipe: str) -> bool:
+    """Whether a job was about this recipe (or about none)."""
+    asked = job.args.get("recipe")
+    return asked is None or asked == recipe
+
+
+def load(client: Any, project: str, current: int = -1) -> Bench:
+    """Everything a page shows about a project, from the store: no work is done for it."""
+    now = client.state(project)
+    jobs = sorted(client.jobs(project), key=lambda j: -j.id)
+    recipe = now.recipe
+    model = client.latest(project, "open")
+    report, resolved = client.latest(project, "measure", recipe), client.latest(project, "resolve", recipe)
+    layers = list((model or {}).get("layers", []))
+    name = str(layers[current]["name"]) if 0 <= current < len(layers) else ""
+    return Bench(now.project, recipe, now.can_undo, now.can_redo, jobs, model=model, resolved=resolved, report=report,
+                 facts=client.latest(project, "layer", recipe, name=name) if name else None, inspected=name,
+                 calibrated=client.latest(project, "calibrate", recipe),
+                 before=report or client.latest_any(project, "measure"),
+                 resolved_before=resolved or client.latest_any(project, "resolve"))
+
+
+def wanted(bench: Bench) -> list[tuple[str, dict[str, Any]]]:
+    """The jobs to start for this recipe: read the model, resolve, look into a layer, measure; each once."""
+    out: list[tuple[str, dict[str, Any]]] = []
+    have = {"open": bench.model, "resolve": bench.resolved, "layer": bench.facts, "measure": bench.report}
+    for verb, result in have.items():
+        job = bench.job(verb)
+        if result is not None or (verb == "measure" and not measurable(bench)) or (verb == "layer" and not bench.inspected):
+            continue
+        if job is not None and job.state != "done":
+            if job.state in STOPPED and verb != "layer":
+                break
+            continue
+        out.append((verb, arguments(bench, verb)))
+    return out
+
+
+def arguments(bench: Bench, verb: str) -> dict[str, Any]:
+    """What a verb is given for the recipe on the desk."""
+    if verb == "open":
+        return {}
+    return {"recipe": bench.recipe} | ({"name": bench.inspected} if verb == "layer" else {})
+
+
+def measurable(bench: Bench) -> bool:
+    """Whether there are data to measure on."""
+    return bench.project.evaluation is not None
+
+
+def ensure(client: Any, bench: Bench) -> bool:
+    """Starts what is missing; true when something was started."""
+    todo = wanted(bench)
+    for verb, args in todo:
+        client.submit(bench.project.id, verb, args)
+    return bool(todo)
+
+
+def remeasure(client: Any, bench: Bench) -> None:
+    """Starts again what failed or was cancelled for this recipe."""
+    for verb, result in (("open", bench.model), ("resolve", bench.resolved), ("measure", bench.report)):
+        if result is None and (bench.job(verb) is None or bench.job(verb).state in STOPPED):  # type: ignore[union-attr]
+            client.submit(bench.project.id, verb, arguments(bench, verb))
+
+
+def edit(client: Any, project: str, text: str, label: str) -> str:
+    """One line of history; the words of what is wrong with it, or an empty text."""
+    try:
+        client.edit(project, text, label)
+    except MixdownError as error:
+        return str(error)
+    return ""

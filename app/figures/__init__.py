@@ -1,0 +1,1 @@
+"""Figures: pure functions from results to Plotly dictionaries, all in one template."""

@@ -1,0 +1,205 @@
+"""The frame of every page: sheet, readout bar, jobs tray and failure box, and the polling while a job runs."""
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+from urllib.parse import urlencode
+
+import streamlit as st
+
+from app import bench as benches
+from app import choices, markup, numbers, recipes, state
+from app.bench import Bench
+from app.components.readout import readout
+from app.readouts import VERBS, readout_data
+from app.theme import page_css
+from engine.errors import MixdownError
+
+POLL = 0.35
+Data = dict[str, Any]
+
+
+def route() -> None:
+    """Goes where a control asked to go in the last run."""
+    window = state.window()
+    where, window.goto = window.goto, ""
+    if where:
+        st.query_params.from_dict(state.address(where, window.project))
+
+
+def go(page: str, project: str = "") -> None:
+    """Asks for a page; the next full run goes there."""
+    window = state.window()
+    window.goto = page
+    window.project = project or window.project
+
+
+def frame(page: str) -> Bench | None:
+    """Draws what all pages share and returns the bench of the project; None where no project is open."""
+    st.html(f"<style>{page_css(state.theme())}</style>")
+    found = _opened() if page != "projects" else None
+    if page != "projects" and found is None:
+        go("projects")
+        st.rerun()
+    live = found is not None and bool(found.active)
+    with st.container(key="bar"):
+        st.fragment(_bar, run_every=POLL if live else None)(page, found)
+    with st.sidebar:
+        st.fragment(_tray, run_every=POLL * 2 if live else None)(found)
+    _messages(found)
+    return found
+
+
+def _opened() -> Bench | None:
+    window, project = state.window(), state.project_id()
+    if not project:
+        return None
+    client = state.client()
+    try:
+        client.open(project)
+        current = window.desk(project).current
+        found = benches.load(client, project, current)
+        if benches.ensure(client, found):
+            found = benches.load(client, project, current)
+    except MixdownError as error:
+        window.error = str(error)
+        return None
+    window.project = project
+    return found
+
+
+def pulse(client: Any, found: Bench) -> tuple[Bench, bool]:
+    """The bench with its jobs as they are now, and whether anything changed that the page shows."""
+    jobs = sorted(client.jobs(found.project.id), key=lambda j: -j.id)
+    shape = [(j.id, j.state) for j in jobs]
+    same = shape == [(j.id, j.state) for j in found.jobs] and client.state(found.project.id).recipe == found.recipe
+    return dataclasses.replace(found, jobs=jobs), not same
+
+
+def _bar(page: str, found: Bench | None) -> None:
+    if st.session_state.pop("rerun", False):
+        st.rerun()
+    if found is not None:
+        found, changed = pulse(state.client(), found)
+        st.session_state["bench"] = found
+        if changed:
+            st.rerun()
+    readout(bar_data(page, found), _on_bar)
+
+
+def bar_data(page: str, found: Bench | None) -> Data:
+    """The bar's data: the pages one can go to, and the readouts of the open project."""
+    shown = state.PAGES if found is not None or state.window().project else {"projects": "Projects"}
+    project = state.window().project
+    pages = [{"id": k, "label": v, "href": "?" + urlencode(state.address(k, project))} for k, v in shown.items()]
+    data: Data = {"theme": state.theme(), "page": page, "pages": pages, "guide": [], "job": None, "acc": None, "rev": 0}
+    if found is not None:
+        client = state.client()
+        names = [[p.id, p.name] for p in client.projects()]
+        data |= readout_data(found, choices.targets()) | {"projects": names}
+    return data
+
+
+def _on_bar() -> None:
+    said = st.session_state["readout"].act
+    if said:
+        st.session_state["rerun"] = True
+        act(str(said.get("a")), said.get("v"))
+
+
+def act(action: str, value: Any = None) -> None:
+    """What a control of the bar does."""
+    window, client = state.window(), state.client()
+    project = window.project
+    desk = window.desk(project)
+    found: Bench | None = st.session_state.get("bench")
+    if action == "page" and value in state.PAGES:
+        go(value)
+    elif action == "project":
+        go("desk", str(value))
+    elif action == "guide":
+        desk.drawer = desk.drawer or value == "calibrate"
+        go("export" if value == "export" else "desk")
+    elif action == "cancel" and value is not None:
+        client.cancel(int(value))
+    elif found is not None:
+        state.moved(desk, _on_recipe(client, found, action, value))
+
+
+def _on_recipe(client: Any, found: Bench, action: str, value: Any) -> str:
+    """Undo, redo, target, measure and its cancel; the words of what went wrong, or nothing."""
+    project = found.project.id
+    try:
+        if action in ("undo", "redo"):
+            getattr(client, action)(project)
+        elif action == "target":
+            text = recipes.write(recipes.put(found.doc, ["target"], str(value)))
+            return benches.edit(client, project, text, f"target {value}")
+        elif action == "measure":
+            benches.remeasure(client, found)
+        elif action == "stop" and found.measuring is not None:
+            client.cancel(found.measuring.id)
+    except MixdownError as error:
+        return str(error)
+    return ""
+
+
+def _messages(found: Bench | None) -> None:
+    window = state.window()
+    desk = window.desk(found.project.id) if found else None
+    errors = [window.error, desk.error if desk else ""]
+    window.error = ""
+    for words in filter(None, errors):
+        st.html(markup.box(words, "hot"))
+    if desk and desk.notice:
+        st.html(markup.box(desk.notice, "ok"))
+        desk.notice = ""
+    if found is not None and found.failure is not None:
+        _failed(found, found.failure)
+
+
+def _failed(found: Bench, job: Any) -> None:
+    with st.container(key="failure"):
+        words, button = st.columns([8, 1.1], gap="small", vertical_alignment="center")
+    what = VERBS.get(job.verb, job.verb)
+    words.html(markup.box(job.error or "The worker stopped", "hot",
+                          f"{what} did not finish. Kept: the recipe, its history and every earlier measurement."))
+    lost = job.kind == "Stopped"
+    if button.button("Restart" if lost else "Try again", key="restart", type="primary", width="stretch"):
+        client = state.client()
+        if lost:
+            client.restart(found.project.id)
+        client.submit(found.project.id, job.verb, dict(job.args))
+        st.rerun()
+
+
+def _tray(found: Bench | None) -> None:
+    st.html(markup.title("Jobs", "this project's work"))
+    if found is None:
+        st.html(markup.foot("Open a project to see its jobs."))
+        return
+    jobs = sorted(state.client().jobs(found.project.id), key=lambda j: -j.id)
+    for job in [j for j in jobs if j.state in ("running", "queued")][::-1]:
+        st.html(job_card(job))
+        if st.button("Cancel", key=f"cancel-{job.id}"):
+            state.client().cancel(job.id)
+            st.rerun()
+    old = [j for j in jobs if j.state not in ("running", "queued")][:10]
+    st.html(markup.heading("done") + "".join(job_card(j) for j in old) if old else markup.foot("Nothing has run yet."))
+
+
+def job_card(job: Any) -> str:
+    """One job in the tray."""
+    name = VERBS.get(job.verb, job.verb)
+    if job.state not in ("running", "queued"):
+        return f"<div class='md-job old'><div class=r><span>{markup.escape(name)}</span><span>{job.state}</span></div></div>"
+    left = "waiting" if job.state == "queued" else f"{100 * job.fraction:.0f} % \u00b7 {numbers.seconds(job.eta)}"
+    bar = f"<div class=b><i style='width:{100 * job.fraction:.0f}%'></i></div>"
+    return (f"<div class=md-job><div class=r><span>{markup.escape(job.message or name)}</span><span>{left}</span></div>"
+            f"{bar}</div>")
+
+
+def float_value(found: Bench) -> Any:
+    """The float model's accuracy, from any measurement."""
+    report = found.report or found.before or {}
+    return report.get("fp32")

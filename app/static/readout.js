@@ -1,0 +1,150 @@
+// The bar on every page: project, readouts, undo, measure, export; below it pages, guide and the running job.
+// Python sends words and widths; this file only puts them in their places.
+const I = new WeakMap();
+
+export default function ({ data, parentElement, setTriggerValue }, lib) {
+  const root = parentElement.querySelector(".readoutroot");
+  let S = I.get(root);
+  if (!S) I.set(root, (S = build(root, lib)));
+  S.send = (a, v) => setTriggerValue("act", { a, v: v ?? null, t: Date.now() });
+  S.data = data;
+  root.dataset.theme = data.theme;
+  paint(S, data, lib);
+  window.__readout = { rev: data.rev, badge: data.acc?.badge, at: performance.now() };
+  return () => window.removeEventListener("keydown", S.onKey);
+}
+
+function block(cls, label, { el }) {
+  const o = { num: el("span"), unit: el("span", "unit"), sub: el("span", "sub"), gauge: el("i"), mark: el("u"), top: el("div", "top", el("span", "lab", label)) };
+  o.val = el("div", "val", el("span", "num", o.num, o.unit), o.sub);
+  o.root = el("div", "ro " + cls, o.top, o.val, el("div", "gauge", o.gauge, o.mark));
+  return o;
+}
+
+function build(root, lib) {
+  const { el, select, button, icon, logo } = lib, S = {};
+  const send = (a, v) => S.send(a, v);
+  S.project = select("Project", (v) => send("project", v));
+  S.target = select("Target", (v) => send("target", v));
+  S.acc = block("ro-acc", "Accuracy", lib);
+  S.drop = block("ro-drop", "Drop, paired", lib);
+  S.size = block("ro-size", "Size", lib);
+  S.bops = block("ro-bops", "Compute", lib);
+  S.badge = el("span", "badge");
+  S.flips = el("span", "flips");
+  S.acc.top.append(S.badge);
+  S.drop.top.append(S.flips);
+  S.undo = button("ic", "Undo (Ctrl+Z)", () => send("undo"), icon("undo"));
+  S.redo = button("ic", "Redo (Ctrl+Shift+Z)", () => send("redo"), icon("redo"));
+  S.measure = button("meas", "Measure", () => send(S.data.measure.action));
+  S.exp = button("primary", "Export this mix", () => send("page", "export"), "Export");
+  S.row = el("div", "ro-row", el("div", "ro-brand", el("div", "mark", logo(), "Mixdown"), (S.pick = el("div", "row", S.project, S.target))),
+    (S.meters = el("div", "ro-meters", S.acc.root, S.drop.root, S.size.root, S.bops.root)),
+    (S.btns = el("div", "ro-btns", S.undo, S.redo, el("span", "sep"), S.measure, S.exp)));
+  S.nav = el("nav", "ro-nav");
+  S.nav.setAttribute("aria-label", "Pages");
+  S.guide = el("div", "ro-guide");
+  S.job = el("div", "ro-job", (S.jobText = el("span", "t")), el("span", "bar", (S.jobBar = el("i"))), (S.jobEta = el("span", "e")),
+    (S.cancel = button("tiny", "Cancel the running job", () => send("cancel", S.data.job?.id), "Cancel")));
+  S.live = el("span", "sr");
+  S.live.setAttribute("role", "status");
+  S.live.setAttribute("aria-live", "polite");
+  root.append(S.row, el("div", "ro-strip", S.nav, S.job, S.guide), S.live, probe(S, el));
+  S.onKey = (e) => {
+    const typing = e.composedPath()[0]?.matches?.("input, textarea, select, [contenteditable]");
+    if (typing || !(e.ctrlKey || e.metaKey) || !["z", "y"].includes(e.key.toLowerCase()) || !S.data.undo) return;
+    e.preventDefault();
+    send(e.key.toLowerCase() === "y" || e.shiftKey ? "redo" : "undo");
+  };
+  window.addEventListener("keydown", S.onKey);
+  return S;
+}
+
+// Streamlit repaints its own widgets on a theme change but does not rerun the script: notice it, and ask for a rerun.
+function probe(S, el) {
+  const p = el("i", "probe");
+  p.addEventListener("transitionend", () => {
+    const [r, g, b] = getComputedStyle(p).backgroundColor.match(/[\d.]+/g).map(Number);
+    if (S.data && (0.3 * r + 0.6 * g + 0.1 * b > 128 ? "light" : "dark") !== S.data.theme) S.send("theme");
+  });
+  return p;
+}
+
+const words = (list) => list.map(([text, cls]) => Object.assign(document.createElement(cls === "b" ? "b" : "span"), { textContent: text, className: cls === "b" ? "" : cls || "" }));
+
+function meter(o, v) {
+  o.num.textContent = v.num;
+  o.unit.textContent = v.unit || "";
+  o.sub.replaceChildren(...words(v.sub));
+  o.gauge.style.width = (v.fill ?? 0) * 100 + "%";
+  o.gauge.style.background = `var(--${v.tone || "accent"})`;
+  o.mark.style.display = v.mark == null ? "none" : "";
+  o.mark.style.left = (v.mark ?? 0) * 100 + "%";
+  o.root.title = v.title || "";
+}
+
+function paint(S, d, lib) {
+  const open = !!d.acc;
+  for (const e of [S.meters, S.btns, S.pick]) e.style.display = open ? "" : "none";
+  links(S, d, lib);
+  steps(S, d, lib);
+  S.job.style.display = d.job ? "" : "none";
+  if (d.job) {
+    S.jobText.textContent = d.job.text;
+    S.jobEta.textContent = d.job.eta;
+    S.jobBar.style.width = d.job.fraction * 100 + "%";
+  }
+  if (!open) return;
+  lib.options(S.project, d.projects, d.project);
+  lib.options(S.target, d.targets, d.target);
+  for (const k of ["acc", "drop", "size", "bops"]) meter(S[k], d[k]);
+  S.acc.top.firstChild.textContent = d.acc.label;
+  S.flips.replaceChildren(...words(d.drop.flips));
+  S.meters.dataset.stale = d.stale;
+  S.badge.className = "badge " + d.acc.badge;
+  S.badge.textContent = d.acc.badgeText;
+  S.badge.title = d.acc.badgeTitle;
+  for (const [b, v] of [[S.undo, d.undo], [S.redo, d.redo]]) {
+    b.disabled = !v.on;
+    b.title = v.title;
+  }
+  S.measure.textContent = d.measure.text;
+  S.measure.title = d.measure.title;
+  S.measure.disabled = !d.measure.action;
+  S.exp.disabled = d.page === "export";
+  S.live.textContent = d.spoken;
+}
+
+function links(S, d, { el }) {
+  const key = JSON.stringify([d.pages, d.page]);
+  if (S.nav.dataset.key === key) return;
+  S.nav.dataset.key = key;
+  S.nav.replaceChildren(
+    ...d.pages.map((p) => {
+      const a = el("a", "", p.label);
+      a.href = p.href;
+      if (p.id === d.page) a.setAttribute("aria-current", "page");
+      a.onclick = (e) => {
+        if (e.ctrlKey || e.metaKey || e.shiftKey) return;
+        e.preventDefault();
+        if (p.id !== d.page) S.send("page", p.id);
+      };
+      return a;
+    }),
+  );
+}
+
+function steps(S, d, { el, icon }) {
+  const key = JSON.stringify(d.guide);
+  if (S.guide.dataset.key === key) return;
+  S.guide.dataset.key = key;
+  S.guide.replaceChildren(
+    ...d.guide.flatMap((g, i) => {
+      const b = el("button", "step " + g.state, g.state === "done" ? icon("check", 11) : el("i"), g.label);
+      b.type = "button";
+      b.title = g.title;
+      b.onclick = () => S.send("guide", g.label);
+      return i ? [el("span", "thread"), b] : [b];
+    }),
+  );
+}
