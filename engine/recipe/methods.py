@@ -6,7 +6,7 @@ from dataclasses import MISSING, fields
 from typing import Any, get_args, get_origin, get_type_hints
 
 from engine.errors import BadInput
-from engine.quant.ranges import METHODS, RangeMethod
+from engine.quant.methods import METHODS, RangeMethod
 from engine.recipe.reader import At
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from engine.errors import BadInput
+from engine.quant.methods import MinMax, RangeMethod
 from engine.quant.precision import DataType, Precision
-from engine.quant.ranges import MinMax, RangeMethod
 
 VERSION = 1
 _MIN_MAX = MinMax()

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from engine.errors import BadInput
+from engine.quant.methods import RangeMethod
 from engine.quant.precision import FP16, Int, Precision
-from engine.quant.ranges import RangeMethod
 from engine.recipe.edit import changed
 from engine.recipe.parse import read_layer, read_precision, read_recipe, read_tensor
 from engine.recipe.parts import (
