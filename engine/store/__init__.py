@@ -29,8 +29,18 @@ from engine.store.projects import UPLOADS, Projects
 from engine.store.records import HistoryLine, Job, Project, Run
 from engine.store.runs import Runs
 
-__all__ = ["HistoryLine", "Job", "Project", "Run", "Store", "VERSION", "default_home", "process_alive",
-           "process_token", "strict_json"]
+__all__ = [
+    "VERSION",
+    "HistoryLine",
+    "Job",
+    "Project",
+    "Run",
+    "Store",
+    "default_home",
+    "process_alive",
+    "process_token",
+    "strict_json",
+]
 _STALE_UPLOAD = 86_400.0
 
 

@@ -88,7 +88,7 @@ def _checked_entries(archive: zipfile.ZipFile, limit: int) -> dict[str, zipfile.
         raise BadInput(f"the project file holds {len(infos):,} files: expected at most {MAX_FILES}")
     for info in infos:
         parts = PurePosixPath(info.filename).parts
-        plain = info.filename == MANIFEST or len(parts) == 2 and parts[0] == "inputs" and parts[1] == safe_name(parts[1])
+        plain = info.filename == MANIFEST or (len(parts) == 2 and parts[0] == "inputs" and parts[1] == safe_name(parts[1]))
         link = (info.external_attr >> 16) & 0o170000 == 0o120000
         if not plain or link or info.flag_bits & 1:
             raise BadInput(f"the project file holds {info.filename[:80]!r}: expected only {MANIFEST} and plain files "
@@ -157,7 +157,7 @@ def _content(manifest: dict[str, Any]) -> tuple[str, list[list[Any]], list[list[
              for s, r, label, t, p in manifest["history"]]
     seqs = {line[0] for line in lines}
     # A parent always comes earlier, so no walk along parents can run in circles.
-    ordered = all(line[4] is None or line[4] in seqs and line[4] < line[0] for line in lines)
+    ordered = all(line[4] is None or (line[4] in seqs and line[4] < line[0]) for line in lines)
     if not lines or len(lines) > MAX_LINES or len(seqs) < len(lines) or not ordered or manifest["pointer"] not in seqs:
         raise ValueError("its history does not hang together")
     runs = [[str(f)[:200], str(k), float(t), dict(report)] for f, k, t, report in manifest["runs"] if k in _KINDS]

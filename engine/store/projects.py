@@ -143,7 +143,7 @@ class Projects:
     def _existing(self, key: str, path: Path | str) -> Path:
         path = Path(os.path.abspath(Path(path).expanduser()))  # without "..", which would escape `_adopt`
         try:
-            if path.is_file() and os.access(path, os.R_OK) or key != "model" and path.is_dir():
+            if (path.is_file() and os.access(path, os.R_OK)) or (key != "model" and path.is_dir()):
                 return path
         except (OSError, ValueError):
             pass

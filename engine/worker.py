@@ -1,0 +1,183 @@
+"""A Session in a process of its own: commands in on stdin, progress and results out on stdout, one JSON a line.
+
+    python -m engine.worker --home HOME --project ID
+
+in:   {"id": 7, "verb": "measure", "args": {...}}   {"cancel": 7}   {"quit": true}
+out:  {"event": "ready", "pid": ...}   and for each id: started, progress, partial, then result or error.
+
+One job at a time, first in first out; a newer `measure` or `resolve` supersedes an older unfinished one.
+The process ends with its stdin, and with the process that started it: there are no orphans.
+"""
+from __future__ import annotations
+
+import argparse
+import contextlib
+import ctypes
+import faulthandler
+import importlib
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from engine.errors import BadInput, Cancelled, IllegalPrecision, MixdownError
+from engine.store import Project, Store
+from engine.worker_protocol import Channel, Command, Inbox, Reporter
+
+SESSION = "engine.session:Session.for_project"
+Factory = Callable[[Project, Store], Any]
+_DOING = {"open": "opening the model", "float": "measuring the float model", "resolve": "resolving the recipe",
+          "measure": "measuring", "calibrate": "calibrating", "layer": "looking at a layer",
+          "quantize": "quantizing", "verify": "verifying"}
+
+
+def doing(verb: str) -> str:
+    """What a verb does, for a sentence: `while calibrating`."""
+    return _DOING.get(verb, f"running {verb}")
+
+
+def _recipe(args: dict[str, Any]) -> Any:
+    from engine.recipe import Recipe
+
+    text = args.get("recipe")
+    if not isinstance(text, str):
+        raise BadInput(f"the recipe came as {type(text).__name__}: expected YAML text")
+    return Recipe.from_yaml(text)
+
+
+def _text(args: dict[str, Any], key: str) -> str:
+    value = args.get(key)
+    if not isinstance(value, str) or not value:
+        raise BadInput(f"{key} came as {value!r:.60}: expected a text")
+    return value
+
+
+# verb → how the session is called; `r` reports: it is the progress, and `r.partial` sends partial results.
+VERBS: dict[str, Callable[[Any, dict[str, Any], Reporter], Any]] = {
+    "open": lambda s, a, r: s.open(progress=r),
+    "float": lambda s, a, r: s.float_value(progress=r),
+    "resolve": lambda s, a, r: s.resolve(_recipe(a), progress=r),
+    "measure": lambda s, a, r: s.measure(_recipe(a), progress=r, partial=r.partial),
+    "calibrate": lambda s, a, r: s.calibrate(_recipe(a), progress=r),
+    "layer": lambda s, a, r: s.layer_facts(_recipe(a), _text(a, "name"), progress=r),
+    "quantize": lambda s, a, r: s.quantize(_recipe(a), _text(a, "out"), progress=r),
+    "verify": lambda s, a, r: s.verify(_text(a, "dir"), progress=r),
+}
+
+
+class Worker:
+    """Runs the commands of an inbox, one after the other, on the session of one project."""
+
+    def __init__(self, store: Store, project: str, factory: Factory, channel: Channel, inbox: Inbox) -> None:
+        self._store, self._project, self._factory = store, project, factory
+        self._channel, self._inbox = channel, inbox
+        self._session: Any = None
+        self._inputs: tuple[Any, ...] = ()
+
+    def run(self) -> None:
+        """Until the inbox is closed."""
+        while (command := self._inbox.take()) is not None:
+            self._channel.send({"id": command.id, "event": "started"})
+            self._channel.send({"id": command.id} | self._outcome(command))
+            self._inbox.done()
+
+    def _outcome(self, command: Command) -> dict[str, Any]:
+        reporter = Reporter(self._channel, command.id, self._inbox.check)
+        try:
+            reporter(0.0, doing(command.verb))
+            value = VERBS[command.verb](self._current_session(), self._placed(command.args), reporter)
+            return {"event": "result", "value": value}
+        except Cancelled as error:
+            return _error("Cancelled", str(error) or "cancelled")
+        except MixdownError as error:
+            return _error("IllegalPrecision" if isinstance(error, IllegalPrecision) else "BadInput", str(error))
+        except MemoryError:
+            return _error("BadInput", f"Not enough memory while {doing(command.verb)}. Nothing in the project was "
+                          "lost. Close other programs, or use a smaller model or fewer samples")
+        except Exception as error:
+            traceback.print_exc()
+            return _error("Bug", f"Something went wrong inside Mixdown while {doing(command.verb)} "
+                          f"({type(error).__name__}: {str(error)[:300]}). The project is as it was. The details are "
+                          "in worker.log of the project's folder")
+
+    def _current_session(self) -> Any:
+        """The session, made anew when the project's files or metric were changed since."""
+        project = self._store.projects.get(self._project)
+        inputs = (project.model, project.evaluation, project.calibration, project.training, project.metric)
+        if self._session is None or inputs != self._inputs:
+            self._session = None  # freed before the next one is made
+            self._session, self._inputs = self._factory(project, self._store), inputs
+        return self._session
+
+    def _placed(self, args: dict[str, Any]) -> dict[str, Any]:
+        """Relative folders are inside the project's `exports`."""
+        exports = self._store.projects.folder(self._project) / "exports"
+        return args | {key: str(exports / args[key]) for key in ("out", "dir") if isinstance(args.get(key), str)}
+
+
+def _error(kind: str, message: str) -> dict[str, Any]:
+    return {"event": "error", "kind": kind, "message": message}
+
+
+def load_factory(dotted: str) -> Factory:
+    """`module:name.name` as a callable that makes a session from a project and the store."""
+    module, _, names = dotted.partition(":")
+    value: Any = importlib.import_module(module)
+    for name in names.split("."):
+        value = getattr(value, name)
+    factory: Factory = value
+    return factory
+
+
+def die_with_parent(parent: int) -> None:
+    """Asks the system to end this process when its parent ends; stdin's end does the same elsewhere."""
+    if parent and sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # 1: PR_SET_PDEATHSIG
+        if os.getppid() != parent:  # it was gone before the request
+            os._exit(0)
+
+
+def take_stdout() -> BinaryIO:
+    """The real stdout for the protocol alone; what libraries print goes to stderr, the worker's log."""
+    own = os.dup(1)
+    os.dup2(2, 1)
+    sys.stdout = sys.stderr
+    return os.fdopen(own, "wb", buffering=0)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Entry of the worker process."""
+    parser = argparse.ArgumentParser(prog="python -m engine.worker", description="The workbench's worker process.")
+    parser.add_argument("--home", type=Path, required=True)
+    parser.add_argument("--project", required=True)
+    parser.add_argument("--parent", type=int, default=0, help=argparse.SUPPRESS)
+    parser.add_argument("--session", default=SESSION, help=argparse.SUPPRESS)
+    options = parser.parse_args(argv)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in the terminal is the server's to handle
+    die_with_parent(options.parent)
+    faulthandler.enable()
+    with contextlib.suppress(OSError):
+        os.nice(5)  # the page stays quick while this works
+    channel = Channel(take_stdout())
+    inbox = Inbox(channel, VERBS)
+    threading.Thread(target=inbox.read, args=(sys.stdin.buffer,), daemon=True, name="commands").start()
+    try:
+        store = Store(options.home)
+        factory = load_factory(options.session)  # imports the heavy libraries, before `ready`
+    except (MixdownError, ImportError, AttributeError) as error:
+        print(f"The worker cannot start: {error}", file=sys.stderr)
+        return 3
+    channel.send({"event": "ready", "pid": os.getpid()})
+    Worker(store, options.project, factory, channel, inbox).run()
+    return 0
+
+
+if __name__ == "__main__":
+    code = main()
+    sys.stderr.flush()
+    os._exit(code)  # threads of libraries must not hold the process up
