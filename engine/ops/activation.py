@@ -4,17 +4,17 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F
+from torch.nn import functional
 
 from engine.ops.registry import Kernel, NodeSpec, Tensor, op, plain
 
 plain("Relu", torch.relu)
 plain("Sigmoid", torch.sigmoid)
 plain("Tanh", torch.tanh)
-plain("HardSwish", F.hardswish)
-plain("Mish", F.mish)
-plain("Softplus", F.softplus)
-plain("Softsign", F.softsign)
+plain("HardSwish", functional.hardswish)
+plain("Mish", functional.mish)
+plain("Softplus", functional.softplus)
+plain("Softsign", functional.softsign)
 
 
 @op("Clip", host=(1, 2))
@@ -36,7 +36,7 @@ def clip(spec: NodeSpec) -> Kernel:
 def leaky_relu(spec: NodeSpec) -> Kernel:
     """x where positive, alpha x elsewhere."""
     alpha = spec.number("alpha", 0.01)
-    return lambda x: F.leaky_relu(x, alpha)
+    return lambda x: functional.leaky_relu(x, alpha)
 
 
 @op("PRelu", since=7)
@@ -49,21 +49,21 @@ def prelu(spec: NodeSpec) -> Kernel:
 def elu(spec: NodeSpec) -> Kernel:
     """x where positive, alpha (exp x - 1) elsewhere."""
     alpha = spec.number("alpha", 1.0)
-    return lambda x: F.elu(x, alpha)
+    return lambda x: functional.elu(x, alpha)
 
 
 @op("Selu")
 def selu(spec: NodeSpec) -> Kernel:
     """A scaled ELU."""
     alpha, gamma = spec.number("alpha", 1.6732632423543772), spec.number("gamma", 1.0507009873554805)
-    return lambda x: gamma * F.elu(x, alpha)
+    return lambda x: gamma * functional.elu(x, alpha)
 
 
 @op("Celu")
 def celu(spec: NodeSpec) -> Kernel:
     """max(0, x) + min(0, alpha (exp(x / alpha) - 1))."""
     alpha = spec.number("alpha", 1.0)
-    return lambda x: F.celu(x, alpha)
+    return lambda x: functional.celu(x, alpha)
 
 
 @op("HardSigmoid")
@@ -77,7 +77,7 @@ def hard_sigmoid(spec: NodeSpec) -> Kernel:
 def thresholded_relu(spec: NodeSpec) -> Kernel:
     """x where above alpha, 0 elsewhere."""
     alpha = spec.number("alpha", 1.0)
-    return lambda x: F.threshold(x, alpha, 0.0)
+    return lambda x: functional.threshold(x, alpha, 0.0)
 
 
 @op("Shrink")
@@ -98,7 +98,7 @@ def shrink(spec: NodeSpec) -> Kernel:
 def gelu(spec: NodeSpec) -> Kernel:
     """Exact by default, `approximate=tanh` for the other form."""
     approximate = spec.text("approximate", "none")
-    return lambda x: F.gelu(x, approximate=approximate)
+    return lambda x: functional.gelu(x, approximate=approximate)
 
 
 @op("FastGelu", "BiasGelu", domain="com.microsoft")
@@ -107,7 +107,7 @@ def biased_gelu(spec: NodeSpec) -> Kernel:
     approximate = "tanh" if spec.op_type == "FastGelu" else "none"
 
     def kernel(x: Tensor, bias: Tensor | None = None) -> Tensor:
-        return F.gelu(x if bias is None else x + bias, approximate=approximate)
+        return functional.gelu(x if bias is None else x + bias, approximate=approximate)
 
     return kernel
 
@@ -118,7 +118,7 @@ def swish(spec: NodeSpec) -> Kernel:
     """x sigmoid(alpha x)."""
     alpha = spec.number("alpha", 1.0 if spec.op_type == "Swish" else 1.702)
     if alpha == 1.0:
-        return F.silu
+        return functional.silu
     return lambda x: x * torch.sigmoid(alpha * x)
 
 

@@ -66,6 +66,8 @@ def power(spec: NodeSpec) -> Kernel:
         # A python exponent keeps x ** 2 a multiplication, with a gradient that is finite at zero.
         if exponent.numel() == 1 and exponent.ndim <= base.ndim and not exponent.requires_grad:
             return torch.pow(base, exponent.item()).to(base.dtype)
+        if base.dtype.is_floating_point:
+            exponent = exponent.to(base.dtype)
         return torch.pow(base, exponent).to(base.dtype)
 
     return kernel

@@ -4,7 +4,7 @@ from __future__ import annotations
 import math
 
 import torch
-import torch.nn.functional as F
+from torch.nn import functional
 
 from engine.ops.dtypes import torch_dtype
 from engine.ops.registry import Kernel, NodeSpec, Tensor, op
@@ -37,7 +37,7 @@ def _bias(
         missing = keys - mask.shape[-1]
         if mask.dtype == torch.bool:
             mask = torch.where(mask, zero, never)
-        bias = bias + (F.pad(mask, (0, missing), value=-math.inf) if missing > 0 else mask)
+        bias = bias + (functional.pad(mask, (0, missing), value=-math.inf) if missing > 0 else mask)
     position = torch.arange(queries, device=q.device)[:, None]
     offset: int | Tensor = past
     if lengths is not None:

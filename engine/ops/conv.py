@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
+from torch.nn import functional
 
 from engine.ops.registry import Kernel, NodeSpec, Tensor, op
 from engine.ops.windows import Pads, per_axis, resolve_pads, split_pads, symmetric, torch_pads
@@ -30,7 +30,7 @@ def conv(spec: NodeSpec) -> Kernel:
         stride, dilation, pads = windows(x, weight)
         padding = symmetric(pads)
         if padding is None or min(padding) < 0:
-            x, padding = F.pad(x, torch_pads(pads)), (0,) * len(pads)
+            x, padding = functional.pad(x, torch_pads(pads)), (0,) * len(pads)
         no_output_padding = (0,) * len(pads)
         return torch.convolution(
             x, weight, bias, stride, padding, dilation, False, no_output_padding, groups
@@ -81,7 +81,7 @@ def conv_transpose(spec: NodeSpec) -> Kernel:
         none = (0,) * rank
         y = torch.convolution(x, weight, None, stride, none, dilation, True, none, groups)
         cuts = [(-begin, e - end) for (begin, end), e in zip(pads, extra, strict=True)]
-        y = F.pad(y, torch_pads(cuts))
+        y = functional.pad(y, torch_pads(cuts))
         return y if bias is None else y + bias.reshape(-1, *(1,) * rank)
 
     return kernel

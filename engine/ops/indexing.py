@@ -4,7 +4,7 @@ from __future__ import annotations
 import math
 
 import torch
-import torch.nn.functional as F
+from torch.nn import functional
 
 from engine.ops.registry import Kernel, NodeSpec, Tensor, int_list, op
 
@@ -26,7 +26,7 @@ def gather(spec: NodeSpec) -> Kernel:
                 return x.select(dim, int(index))
             return x.index_select(dim, index.reshape(1)).squeeze(dim)
         if dim == 0 and x.ndim == 2 and x.dtype.is_floating_point:
-            return F.embedding(index, x)
+            return functional.embedding(index, x)
         shape = (*x.shape[:dim], *index.shape, *x.shape[dim + 1 :])
         return x.index_select(dim, index.flatten()).reshape(shape)
 
@@ -166,7 +166,7 @@ def pad(spec: NodeSpec) -> Kernel:
         if mode == "constant":
             fill = fixed_value if value is None or value.numel() == 0 else value.item()
             order = [n for dim in reversed(range(x.ndim)) for n in pairs.get(dim, (0, 0))]
-            return F.pad(x, order, value=fill)
+            return functional.pad(x, order, value=fill)
         for dim, (begin, end) in pairs.items():
             if begin or end:
                 x = x.index_select(dim, _border(mode, x.shape[dim], begin, end).to(x.device))
@@ -188,7 +188,7 @@ def center_crop_pad(spec: NodeSpec) -> Kernel:
             begin = missing // 2 if missing >= 0 else -(-missing // 2)
             order[2 * (x.ndim - 1 - dim)] = begin
             order[2 * (x.ndim - 1 - dim) + 1] = missing - begin
-        return F.pad(x, order)
+        return functional.pad(x, order)
 
     return kernel
 

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
+from torch.nn import functional
 
 from engine.ops.registry import Kernel, NodeSpec, Tensor, op, plain
 
@@ -19,7 +19,7 @@ def gemm(spec: NodeSpec) -> Kernel:
         if trans_a:
             a = a.t()
         if trans_b and alpha == 1.0 and beta == 1.0 and (c is None or c.ndim == 1):
-            return F.linear(a, b, c)
+            return functional.linear(a, b, c)
         b = b.t() if trans_b else b
         if c is None:
             return torch.mm(a, b) * alpha if alpha != 1.0 else torch.mm(a, b)

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
+from torch.nn import functional
 
 from engine.ops.registry import Kernel, NodeSpec, Tensor, op
 
@@ -15,7 +15,12 @@ def batch_normalization(spec: NodeSpec) -> Kernel:
     epsilon = spec.number("epsilon", 1e-5)
 
     def kernel(x: Tensor, scale: Tensor, bias: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
-        return F.batch_norm(x, mean, variance, scale, bias, False, 0.0, epsilon)
+        if not (mean.requires_grad or variance.requires_grad):
+            return functional.batch_norm(x, mean, variance, scale, bias, False, 0.0, epsilon)
+        # Torch's own kernel takes statistics as constants.
+        shape = (-1, *(1,) * (x.ndim - 2))
+        factor = scale * torch.rsqrt(variance + epsilon)
+        return x * factor.reshape(shape) + (bias - mean * factor).reshape(shape)
 
     return kernel
 
@@ -28,7 +33,7 @@ def layer_normalization(spec: NodeSpec) -> Kernel:
     def kernel(x: Tensor, scale: Tensor, bias: Tensor | None = None) -> Tensor | tuple[Tensor, ...]:
         shape = x.shape[axis % x.ndim :]
         if spec.n_outputs == 1 and scale.shape == shape and (bias is None or bias.shape == shape):
-            return F.layer_norm(x, shape, scale, bias, epsilon)
+            return functional.layer_norm(x, shape, scale, bias, epsilon)
         dims = tuple(range(axis % x.ndim, x.ndim))
         wide = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
         mean = wide.mean(dims, keepdim=True)
@@ -67,7 +72,7 @@ def skip_layer_normalization(spec: NodeSpec) -> Kernel:
         x: Tensor, skip: Tensor, gamma: Tensor, beta: Tensor | None = None, bias: Tensor | None = None
     ) -> Tensor | tuple[Tensor, ...]:
         total = x + skip if bias is None else x + skip + bias
-        y = F.layer_norm(total, total.shape[-1:], gamma, beta, epsilon)
+        y = functional.layer_norm(total, total.shape[-1:], gamma, beta, epsilon)
         return y if spec.n_outputs == 1 else (y, total.new_empty(0), total.new_empty(0), total)
 
     return kernel
@@ -79,7 +84,7 @@ def instance_normalization(spec: NodeSpec) -> Kernel:
     epsilon = spec.number("epsilon", 1e-5)
 
     def kernel(x: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
-        return F.instance_norm(x, None, None, scale, bias, True, 0.0, epsilon)
+        return functional.instance_norm(x, None, None, scale, bias, True, 0.0, epsilon)
 
     return kernel
 
@@ -93,7 +98,7 @@ def group_normalization(spec: NodeSpec) -> Kernel:
         if spec.opset < 21:
             each = x.shape[1] // groups
             scale, bias = scale.repeat_interleave(each), bias.repeat_interleave(each)
-        return F.group_norm(x, groups, scale, bias, epsilon)
+        return functional.group_norm(x, groups, scale, bias, epsilon)
 
     return kernel
 
@@ -130,7 +135,7 @@ def local_response_normalization(spec: NodeSpec) -> Kernel:
 
     def kernel(x: Tensor) -> Tensor:
         channels = x.square().flatten(2).transpose(1, 2)
-        padded = F.pad(channels, ((size - 1) // 2, size // 2))
+        padded = functional.pad(channels, ((size - 1) // 2, size // 2))
         energy = padded.unfold(2, size, 1).sum(-1).transpose(1, 2).reshape(x.shape)
         return x / (bias + energy * (alpha / size)).pow(beta)
 

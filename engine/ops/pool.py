@@ -6,13 +6,17 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
+from torch.nn import functional
 
 from engine.ops.registry import Kernel, NodeSpec, Tensor, op, plain
 from engine.ops.windows import Pads, per_axis, pooled_size, resolve_pads, symmetric, torch_pads
 
-_MAX: dict[int, Callable[..., Any]] = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}
-_MEAN: dict[int, Callable[..., Any]] = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
+_MAX: dict[int, Callable[..., Any]] = {
+    1: functional.max_pool1d, 2: functional.max_pool2d, 3: functional.max_pool3d,
+}
+_MEAN: dict[int, Callable[..., Any]] = {
+    1: functional.avg_pool1d, 2: functional.avg_pool2d, 3: functional.avg_pool3d,
+}
 
 
 class _Windows:
@@ -56,7 +60,7 @@ def max_pool(spec: NodeSpec) -> Kernel:
         values = x if x.dtype.is_floating_point else x.to(torch.float64)
         wide: Sequence[int] = size
         if padding is None:
-            values = F.pad(values, torch_pads(windows.reach), value=float("-inf"))
+            values = functional.pad(values, torch_pads(windows.reach), value=float("-inf"))
             wide, padding = values.shape[2:], (0,) * len(size)
         arguments = (values, windows.kernel, windows.stride, padding, windows.dilation)
         if spec.n_outputs == 1:
@@ -103,17 +107,17 @@ def average_pool(spec: NodeSpec) -> Kernel:
         windows = _Windows(spec, x.shape[2:])
         padding = windows.torch_padding()
         if padding is not None and set(windows.dilation) == {1}:
-            pool = _MEAN[x.ndim - 2]
-            return pool(x, windows.kernel, windows.stride, padding, False, include_pad)  # type: ignore[no-any-return]
+            y: Tensor = _MEAN[x.ndim - 2](x, windows.kernel, windows.stride, padding, False, include_pad)
+            return y
         reach = torch_pads(windows.reach)
         counted = torch.ones((1, 1, *x.shape[2:]), dtype=x.dtype, device=x.device)
         if include_pad:
             kept = [(b, min(e, end)) for (b, e), (_, end) in zip(windows.pads, windows.reach, strict=True)]
             rest = [(0, r[1] - k[1]) for k, r in zip(kept, windows.reach, strict=True)]
-            counted = F.pad(F.pad(counted, torch_pads(kept), value=1.0), torch_pads(rest))
+            counted = functional.pad(functional.pad(counted, torch_pads(kept), value=1.0), torch_pads(rest))
         else:
-            counted = F.pad(counted, reach)
-        return _window_sum(F.pad(x, reach), windows) / _window_sum(counted, windows)
+            counted = functional.pad(counted, reach)
+        return _window_sum(functional.pad(x, reach), windows) / _window_sum(counted, windows)
 
     return kernel
 
@@ -125,7 +129,7 @@ def lp_pool(spec: NodeSpec) -> Kernel:
 
     def kernel(x: Tensor) -> Tensor:
         windows = _Windows(spec, x.shape[2:])
-        powers = F.pad(x.abs().pow(p), torch_pads(windows.reach))
+        powers = functional.pad(x.abs().pow(p), torch_pads(windows.reach))
         return _window_sum(powers, windows).pow(1.0 / p)
 
     return kernel

@@ -20,7 +20,7 @@ class _Mode:
 
     kind: str
     coordinates: str
-    nearest: str
+    nearest: str  # empty before opset 11
     cubic_a: float
     exclude_outside: bool
     antialias: bool
@@ -37,22 +37,25 @@ class _Taps:
 
 
 def _source(mode: _Mode, size: int, out: int, scale: float, roi: tuple[float, float]) -> Tensor:
-    """The input coordinate of each output position."""
+    """The input coordinate of each output position.
+
+    Where a scale makes no whole number of positions, the standard's reference implementation spreads
+    the corners over the fraction; ONNX Runtime, like torch, over the positions there are. So does this.
+    """
     y = torch.arange(out, dtype=torch.float64)
-    width = scale * size
     how = mode.coordinates
     if how == "align_corners":
-        return torch.zeros_like(y) if width == 1 else y * (size - 1) / (width - 1)
+        return torch.zeros_like(y) if out == 1 else y * (size - 1) / (out - 1)
     if how == "asymmetric":
         return y / scale
     if how == "tf_crop_and_resize":
         start, end = roi
-        if width == 1:
+        if out == 1:
             return torch.full_like(y, (start + end) * (size - 1) / 2)
-        return y * (end - start) * (size - 1) / (width - 1) + start * (size - 1)
-    if how == "pytorch_half_pixel" and width == 1:
+        return y * (end - start) * (size - 1) / (out - 1) + start * (size - 1)
+    if how == "pytorch_half_pixel" and out == 1:
         return torch.full_like(y, -0.5)
-    offset = size / 2 * (1 - out / width) if how == "half_pixel_symmetric" else 0.0
+    offset = size / 2 * (1 - out / (scale * size)) if how == "half_pixel_symmetric" else 0.0
     return offset + (y + 0.5) / scale - 0.5
 
 
@@ -81,7 +84,9 @@ def _taps(mode: _Mode, size: int, out: int, scale: float, roi: tuple[float, floa
     if mode.coordinates == "tf_crop_and_resize":
         outside = (x < 0) | (x > size - 1)
     if mode.kind == "nearest":
-        index = _nearest(x, mode.nearest).long()[:, None]
+        # Opset 10 rounds up when it shrinks and down when it grows.
+        rounding = mode.nearest or ("ceil" if scale < 1 else "floor")
+        index = _nearest(x, rounding).long()[:, None]
         return _Taps(index.clamp(0, size - 1), torch.ones_like(index, dtype=torch.float32), outside)
     shape: Callable[[Tensor, float], Tensor] = _cubic if mode.kind == "cubic" else _triangle
     # An antialiased kernel grows with the shrinking factor.
@@ -116,7 +121,7 @@ def _parse(spec: NodeSpec) -> _Mode:
     return _Mode(
         kind=spec.text("mode", "nearest").replace("bilinear", "linear"),
         coordinates="asymmetric" if old else spec.text("coordinate_transformation_mode", "half_pixel"),
-        nearest="floor" if old else spec.text("nearest_mode", "round_prefer_floor"),
+        nearest="" if old else spec.text("nearest_mode", "round_prefer_floor"),
         cubic_a=spec.number("cubic_coeff_a", -0.75),
         exclude_outside=spec.flag("exclude_outside"),
         antialias=spec.flag("antialias"),

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
+from torch.nn import functional
 
 from engine.ops.registry import Kernel, NodeSpec, Tensor, op
 
@@ -18,19 +18,19 @@ Step = Callable[[Tensor, tuple[Tensor, ...]], tuple[Tensor, ...]]
 
 _DEFAULTS = {"RNN": ("Tanh",), "GRU": ("Sigmoid", "Tanh"), "LSTM": ("Sigmoid", "Tanh", "Tanh")}
 _PARAMETRIC: dict[str, Callable[[float, float], Activation]] = {
-    "LeakyRelu": lambda a, b: lambda x: F.leaky_relu(x, a),
-    "ThresholdedRelu": lambda a, b: lambda x: F.threshold(x, a, 0.0),
+    "LeakyRelu": lambda a, b: lambda x: functional.leaky_relu(x, a),
+    "ThresholdedRelu": lambda a, b: lambda x: functional.threshold(x, a, 0.0),
     "Affine": lambda a, b: lambda x: a * x + b,
     "ScaledTanh": lambda a, b: lambda x: a * torch.tanh(b * x),
     "HardSigmoid": lambda a, b: lambda x: torch.clamp(a * x + b, 0.0, 1.0),
-    "Elu": lambda a, b: lambda x: F.elu(x, a),
+    "Elu": lambda a, b: lambda x: functional.elu(x, a),
 }
 _PARAMETER_DEFAULTS = {
     "LeakyRelu": (0.01, 0.0), "ThresholdedRelu": (1.0, 0.0), "HardSigmoid": (0.2, 0.5), "Elu": (1.0, 0.0),
 }
 _SIMPLE: dict[str, Activation] = {
-    "Relu": torch.relu, "Tanh": torch.tanh, "Sigmoid": torch.sigmoid, "Softsign": F.softsign,
-    "Softplus": F.softplus,
+    "Relu": torch.relu, "Tanh": torch.tanh, "Sigmoid": torch.sigmoid, "Softsign": functional.softsign,
+    "Softplus": functional.softplus,
 }
 
 
@@ -181,7 +181,7 @@ def _looped(
     for d, backwards in enumerate(config.directions):
         b_w, b_r = b[d].chunk(2) if b is not None else (None, None)
         step, early = _step(config, d, r[d], b_r, None if peepholes is None else peepholes[d])
-        gates = F.linear(x, w[d], b_w)
+        gates = functional.linear(x, w[d], b_w)
         gates = gates if early is None else gates + early
         state = tuple(s[d] for s in states)
         outputs: list[Tensor] = [gates.new_empty(0)] * len(x)

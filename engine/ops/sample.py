@@ -1,7 +1,7 @@
 """Sampling at computed positions: GridSample and AffineGrid."""
 from __future__ import annotations
 
-import torch.nn.functional as F
+from torch.nn import functional
 
 from engine.ops.registry import Kernel, NodeSpec, Tensor, int_list, op
 
@@ -17,7 +17,7 @@ def grid_sample(spec: NodeSpec) -> Kernel:
     """Values at the positions of a grid in [-1, 1]."""
     mode, padding = _MODES[spec.text("mode", "linear")], spec.text("padding_mode", "zeros")
     align = spec.flag("align_corners")
-    return lambda x, grid: F.grid_sample(x, grid, mode, padding, align)
+    return lambda x, grid: functional.grid_sample(x, grid, mode, padding, align)
 
 
 @op("AffineGrid", since=20, host=(1,))
@@ -26,6 +26,6 @@ def affine_grid(spec: NodeSpec) -> Kernel:
     align = spec.flag("align_corners")
 
     def kernel(theta: Tensor, size: Tensor) -> Tensor:
-        return F.affine_grid(theta, int_list(size), align)
+        return functional.affine_grid(theta, int_list(size), align)
 
     return kernel
