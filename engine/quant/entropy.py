@@ -56,7 +56,9 @@ class _Reference:
     def __init__(self, sums: Sums, peak: float) -> None:
         edges = (torch.arange(2 * FINE + 1, dtype=torch.float64) / FINE - 1) * peak
         mass = torch.where(sums.centers == 0, 0.0, sums.counts)
-        at = torch.searchsorted(sums.upper, edges).clamp_(max=len(mass) - 1)
+        # The last bin that begins at or below each edge.
+        at = sums.index(edges).clamp_(max=len(mass) - 1).to(torch.int64)
+        at = (at - (sums.lower[at] > edges).to(torch.int64)).clamp_(min=0)
         lower = sums.lower[at]
         part = ((edges - lower) / (sums.upper[at] - lower).clamp(min=1e-300)).clamp_(0, 1)
         self.counts = ((mass.cumsum(0) - mass)[at] + part * mass[at]).diff().clamp_(min=0)
@@ -79,9 +81,10 @@ def _best_shares(reference: _Reference, widths: set[int], low: float, high: floa
     span = last - first
     cuts = torch.arange((1 << widest) + 1) * span[:, None]
     edges = first[:, None] + (cuts + (1 << widest >> 1)).bitwise_right_shift_(widest)
-    table = reference.prefix[:2].index_select(1, edges.view(-1)).view(2, *edges.shape)
-    mass, occupied = table.diff(dim=2)
-    below, above = table[0, :, 0], reference.prefix[0, -1] - table[0, :, -1]
+    before = reference.prefix[0].index_select(0, edges.view(-1)).view(edges.shape)
+    mass = before.diff(dim=1)
+    occupied = reference.prefix[1].index_select(0, edges.view(-1)).view(edges.shape).diff(dim=1)
+    below, above = before[:, 0], reference.prefix[0, -1] - before[:, -1]
     own = _clipped_entropy(reference, first, last, below, above)
     empty = (mass.sum(1) < 0.5).logical_and_(shares < 1)
     best = {}
@@ -91,7 +94,7 @@ def _best_shares(reference: _Reference, widths: set[int], low: float, high: floa
             # Nothing to compare: fewer fine bins than codes, or no value inside.
             divergence[empty | (span < 1 << bits)] = float("inf")
             best[bits] = float(shares[int(divergence.argmin())])
-        mass, occupied = mass.unflatten(1, (-1, 2)).sum(2), occupied.unflatten(1, (-1, 2)).sum(2)
+        mass, occupied = mass[:, ::2] + mass[:, 1::2], occupied[:, ::2] + occupied[:, 1::2]
     return best
 
 

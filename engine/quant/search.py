@@ -133,8 +133,9 @@ class _Search:
         codes = torch.arange(levels, dtype=torch.float64) + shift
         edges = self.sums.index((codes + 0.5) * step)
         # The last code of each grid takes all that is left; the columns beyond it stay empty.
-        edges[codes >= (top - zero[rows])[..., None]] = len(self.sums.centers)
-        n, x, xx = self.sums.before(torch.nn.functional.pad(edges, (1, 0))).diff(dim=-1)
+        end = codes >= (top - zero[rows])[..., None]
+        edges = torch.nn.functional.pad(edges.masked_fill_(end, len(self.sums.centers)), (1, 0))
+        n, x, xx = (part.diff(dim=-1) for part in self.sums.before(edges))
         values = codes * step
         error: Tensor = (xx - 2 * values * x + values * values * n).sum(-1)
         return error
