@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 
 import numpy as np
-import onnx
 import onnxruntime as ort
 import torch
 
+from engine.errors import BadInput
 from engine.graph.cuts import MAX_NODES, MIN_NODES, Segment, cut
 from engine.graph.model import Model
 from engine.sim.quantization import Quantization
@@ -54,7 +54,7 @@ class Chain:
     def run_from(self, start: int, quantization: Quantization, values: Values, wanted: frozenset[str]) -> Values:
         """Runs segments `start`.. from the tensors in `values` (model inputs, side tensors, those live before the cut).
 
-        Returns all values that are still live or wanted at the end: inner tensors are freed as soon as no
+        What a start needs is said by `needs`. Returns all values that are still live or wanted at the end: inner tensors are freed as soon as no
         later segment reads them.
         """
         values = dict(values)
@@ -66,6 +66,15 @@ class Chain:
                 if name not in wanted:
                     values.pop(name, None)
         return values
+
+    def needs(self, start: int) -> frozenset[str]:
+        """The tensors that segments `start`.. read and do not make: what must be kept to start there."""
+        made: set[str] = set()
+        reads: set[str] = set()
+        for segment in self.segments[start:]:
+            reads |= set(segment.reads) - made
+            made |= set(segment.produces)
+        return frozenset(reads)
 
     def session(self, segment: Segment, quantization: Quantization, wanted: frozenset[str] = frozenset()) -> SegmentSession:
         """The session of a segment under a quantization, made when its contents were not met before."""
@@ -88,7 +97,10 @@ class Chain:
             return self.model.constant(name)
         kept = self._rounded.get(name)
         if kept is None or kept[0] != encoding.key():
-            rounded = encoding.fake_quantize(torch.from_numpy(np.array(self.model.constant(name))), check=True)
+            try:
+                rounded = encoding.fake_quantize(torch.from_numpy(np.array(self.model.constant(name))), check=True)
+            except BadInput as error:
+                raise BadInput(f"initializer {name!r}: {error}; give its layer another precision") from None
             kept = self._rounded[name] = (encoding.key(), rounded.numpy())
         return kept[1]
 
@@ -101,11 +113,8 @@ class Chain:
 
     def _outputs(self, segment: Segment, quantization: Quantization, wanted: frozenset[str]) -> tuple[str, ...]:
         made = (*segment.produces, *quantized_inputs(self.model, segment, quantization))
-        keep = wanted | self._read_later(segment)
+        keep = wanted | self._later[segment.index]
         return tuple(name for name in made if name in keep)
-
-    def _read_later(self, segment: Segment) -> frozenset[str]:
-        return self._later[segment.index]
 
     def _contents(self, segment: Segment, quantization: Quantization) -> tuple[str, ...]:
         """The encodings that the segment's session depends on."""
@@ -170,11 +179,3 @@ def best_batch(run: Callable[[int], object], candidates: Iterable[int], clock: C
             times.append(clock() - begin)
         costs[size] = min(times) / size
     return min(costs, key=lambda size: costs[size])
-
-
-def node_of(model: Model, tensor: str) -> onnx.NodeProto | None:
-    """The node that produces a tensor, as a protobuf; None for model inputs."""
-    for node in model.proto.graph.node:
-        if tensor in node.output:
-            return node
-    return None
