@@ -147,7 +147,8 @@ def find_patterns(graph: ir.Graph) -> tuple[Pattern, ...]:
             taken.update(id(n) for n in nodes)
             found.append((order[id(node)], pattern))
     for node in graph:
-        found.extend((order[id(node)], p) for p in (_conv_bn_act(node), _residual(node)) if p is not None)
+        described = (_conv_bn_act(node), _residual(node) if id(node) not in taken else None)
+        found.extend((order[id(node)], p) for p in described if p is not None)
     return tuple(pattern for _, pattern in sorted(found, key=lambda item: item[0]))
 
 

@@ -58,6 +58,4 @@ def chain(layers: int = 3, channels: int = 4) -> Model:
     """`c0 → c1 → …`: 1x1 convolutions from `x` over `t0, t1, …` to the last of them."""
     tensors = ["x", *(f"t{i}" for i in range(layers))]
     lines = [f"c{i} = Conv({tensors[i]}, w{i}) -> {tensors[i + 1]}" for i in range(layers)]
-    return build(
-        lines, {"x": (1, channels, 4, 4)}, [tensors[-1]], {f"w{i}": (channels, channels, 1, 1) for i in range(layers)}
-    )
+    return build(lines, {"x": (1, channels, 4, 4)}, [tensors[-1]], {f"w{i}": (channels, channels, 1, 1) for i in range(layers)})

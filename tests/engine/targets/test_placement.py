@@ -134,7 +134,11 @@ def test_a_scaled_tensor_that_is_tied_has_its_own_quantizer() -> None:
 
 def test_average_pool_takes_the_grid_of_its_input_where_the_target_says_so() -> None:
     model = build(
-        ["c = Conv(x, w) -> a", "p = AveragePool(a) -> y"], IMAGE, ["y"], {"w": SQUARE}, attributes={"p": {"kernel_shape": [2, 2]}}
+        ["c = Conv(x, w) -> a", "p = AveragePool(a) -> y"],
+        IMAGE,
+        ["y"],
+        {"w": SQUARE},
+        attributes={"p": {"kernel_shape": [2, 2]}},
     )
     assert on(model).slots["y"].tied == on(model).slots["a"].tied == "AveragePool p"
     assert on(model, "generic").slots["y"].tied is None and on(model, "generic").slots["y"].quantized
@@ -170,7 +174,11 @@ def test_constant_operands_have_quantizers_like_activations() -> None:
 
 def test_biases_integers_and_shapes_have_no_slot_but_words() -> None:
     model = build(
-        ["c = Conv(x, w, b) -> a", "g = Gather(a, i) -> y"], {**IMAGE, "i": (2,)}, ["y"], {"w": SQUARE, "b": (4,)}, {"i": "int64"},
+        ["c = Conv(x, w, b) -> a", "g = Gather(a, i) -> y"],
+        {**IMAGE, "i": (2,)},
+        ["y"],
+        {"w": SQUARE, "b": (4,)},
+        {"i": "int64"},
         {"g": {"axis": 1}},
     )
     placement = on(model)
@@ -182,9 +190,7 @@ def test_biases_integers_and_shapes_have_no_slot_but_words() -> None:
 
 
 def test_a_residual_add_has_an_encoding_for_each_input() -> None:
-    model = build(
-        ["c = Conv(x, w) -> a", "d = Conv(a, u) -> b", "s = Add(a, b) -> y"], IMAGE, ["y"], {"w": SQUARE, "u": SQUARE}
-    )
+    model = build(["c = Conv(x, w) -> a", "d = Conv(a, u) -> b", "s = Add(a, b) -> y"], IMAGE, ["y"], {"w": SQUARE, "u": SQUARE})
     placement = on(model)
     assert quantized(placement) == {"x", "a", "b", "y"} and all(s.tied is None for s in placement.slots.values())
 
@@ -192,7 +198,9 @@ def test_a_residual_add_has_an_encoding_for_each_input() -> None:
 # Transformers
 
 
-def attention(mask: list[str], scores: str = "m", inputs: dict | None = None, types: dict | None = None, more: dict | None = None):
+def attention(
+    mask: list[str], scores: str = "m", inputs: dict | None = None, types: dict | None = None, more: dict | None = None
+):
     """q·k, `mask` lines that make `m` from `s`, softmax, ·v."""
     return build(
         ["qk = MatMul(q, k) -> s", *mask, f"soft = Softmax({scores}) -> p", "pv = MatMul(p, v) -> y"],
@@ -228,7 +236,9 @@ def test_no_quantizer_between_an_added_mask_and_the_softmax() -> None:
 
 
 def test_a_where_mask_sets_no_range() -> None:
-    model = attention(["w = Where(mask, s, low) -> m"], inputs={"mask": (1, 1, 6, 6)}, types={"mask": "bool"}, more={"low": -3.4e38})
+    model = attention(
+        ["w = Where(mask, s, low) -> m"], inputs={"mask": (1, 1, 6, 6)}, types={"mask": "bool"}, more={"low": -3.4e38}
+    )
     assert quantized(on(model)) == {"q", "k", "v", "s", "p", "y"}
 
 
@@ -293,7 +303,13 @@ def test_matmul_and_its_bias_are_one_op() -> None:
 
 
 def test_an_embedding_has_a_quantizer_beside_its_tables() -> None:
-    model = build(["e = Gather(t, i) -> a", "n = LayerNormalization(a, s) -> y"], {"i": (1, 6)}, ["y"], {"t": (10, 8), "s": (8,)}, {"i": "int64"})
+    model = build(
+        ["e = Gather(t, i) -> a", "n = LayerNormalization(a, s) -> y"],
+        {"i": (1, 6)},
+        ["y"],
+        {"t": (10, 8), "s": (8,)},
+        {"i": "int64"},
+    )
     placement = on(model)
     assert quantized(placement) == {"a", "y"}
     assert placement.weights["t"].kind == "embedding" and placement.weights["t"].granularity == PerTensor()
@@ -327,10 +343,22 @@ def test_a_last_hidden_state_that_a_layer_reads_is_quantized() -> None:
 
 
 def test_integer_data_made_float_is_data_unless_it_is_a_mask() -> None:
-    model = build(["c = Cast(image) -> f", "v = Conv(f, w) -> y"], {"image": (1, 4, 8, 8)}, ["y"], {"w": SQUARE}, {"image": "int64"}, {"c": {"to": 1}})
+    model = build(
+        ["c = Cast(image) -> f", "v = Conv(f, w) -> y"],
+        {"image": (1, 4, 8, 8)},
+        ["y"],
+        {"w": SQUARE},
+        {"image": "int64"},
+        {"c": {"to": 1}},
+    )
     assert "f" in quantized(on(model))
     pool = build(
-        ["c = Cast(token_mask) -> f", "m = Mul(x, f) -> y"], {"x": (1, 6, 4), "token_mask": (1, 6, 1)}, ["y"], None, {"token_mask": "int64"}, {"c": {"to": 1}}
+        ["c = Cast(token_mask) -> f", "m = Mul(x, f) -> y"],
+        {"x": (1, 6, 4), "token_mask": (1, 6, 1)},
+        ["y"],
+        None,
+        {"token_mask": "int64"},
+        {"c": {"to": 1}},
     )
     assert quantized(on(pool)) == {"x", "y"}
 
@@ -354,9 +382,7 @@ def test_readers_that_disagree_on_the_axis_make_a_shared_weight_per_tensor() -> 
 
 
 def test_the_channel_axis_belongs_to_the_op() -> None:
-    model = build(
-        ["a = ConvTranspose(x, w) -> h", "p = PRelu(h, s) -> y"], IMAGE, ["y"], {"w": (4, 6, 2, 2), "s": (6, 1, 1)}
-    )
+    model = build(["a = ConvTranspose(x, w) -> h", "p = PRelu(h, s) -> y"], IMAGE, ["y"], {"w": (4, 6, 2, 2), "s": (6, 1, 1)})
     placement = on(model)
     assert placement.weights["w"].granularity == PerChannel(1)
     assert placement.weights["s"].kind == "prelu" and placement.weights["s"].granularity == PerChannel(0)
