@@ -18,7 +18,7 @@ def layer_facts(sim: QuantSim, name: str) -> dict[str, Any]:
     """Facts for the inspector; needs no data for the weights, and calibrated ranges for the tensors."""
     layer = sim.model.layer(name)
     plan = sim.plan.layer(name)
-    weight = np.asarray(sim.model.constant(layer.weight), dtype=np.float32)
+    weight = np.array(sim.model.constant(layer.weight), dtype=np.float32)
     missing = set(sim.missing())
     encoding = None if missing else sim.quantization.constants.get(layer.weight)
     counts, edges = np.histogram(weight, bins=BINS)
