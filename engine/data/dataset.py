@@ -91,8 +91,9 @@ class Dataset:
 
     @cached_property
     def _length(self) -> int:
-        own = [len(rows) for name, rows in self.inputs.items() if name not in (self.shared or ())]
-        return own[0] if own else self._longest()
+        if self.labels is not None:
+            return len(self.labels)
+        return max((v.shape[0] for n, v in self.inputs.items() if v.shape and not self._is_shared(n)), default=self._longest())
 
     def __len__(self) -> int:
         return self._length
@@ -100,10 +101,14 @@ class Dataset:
     def _is_shared(self, name: str) -> bool:
         return self.shared is not None and name in self.shared
 
+    def _has_samples(self, name: str) -> bool:
+        return not self._is_shared(name) and self.inputs[name].shape[:1] == (len(self),)
+
     def take(self, indices: Sequence[int] | Array) -> Dataset:
         """The samples at `indices`, in their order."""
         at = np.asarray(indices, dtype=np.int64)
-        inputs = {n: rows if self._is_shared(n) else rows[at] for n, rows in self.inputs.items()}
+        # Before `bind`, arrays that are no inputs may be of any shape; they are carried along as they are.
+        inputs = {n: rows[at] if self._has_samples(n) else rows for n, rows in self.inputs.items()}
         labels = None if self.labels is None else self.labels[at]
         return replace(self, inputs=inputs, labels=labels)
 
@@ -133,8 +138,11 @@ class Dataset:
                 raw = np.asarray(rows[:])
                 if name not in self.passed:
                     raw = np.repeat(raw, stop - start, axis=0)
-            else:
+            elif self._has_samples(name):
                 raw = np.asarray(rows[start:stop])
+            else:
+                raise BadInput(f"{self.source or self.name}: array {name!r} has shape {list(rows.shape)}, not one row for each of "
+                               f"{len(self)} samples")
             out[name] = self.scaling[name].apply(raw) if name in self.scaling else raw
         return out
 

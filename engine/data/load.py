@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from engine.data.check import UNUSABLE, as_array, check_counts, check_values
+from engine.data.check import UNUSABLE, as_array
 from engine.data.dataset import Array, Dataset, InputInfo
 from engine.data.npz import LABELS, MAX_BYTES, SCALING, parse_scaling, read_npz
 from engine.errors import BadInput, MixdownError, nearest
@@ -19,7 +19,8 @@ def load_data(spec: str | Path, inputs: Sequence[InputInfo] | None = None, *, al
     """The samples that `spec` names, checked against the model's `inputs` where they are given.
 
     `spec` is an `.npz`, a `data.yaml`, or with `allow_code` (the command line's) `package.module:function`.
-    Without `inputs` all arrays are kept; `Dataset.bind(inputs)` checks them later.
+    Without `inputs` all arrays are kept, and `Dataset.bind(inputs)` checks them later: until then nobody knows
+    which of them are inputs, and what is none may be of any shape and hold anything.
     """
     text = str(spec)
     path = Path(text)
@@ -37,11 +38,7 @@ def load_data(spec: str | Path, inputs: Sequence[InputInfo] | None = None, *, al
         raise BadInput(f"{text!r} is no data: expected an .npz, a data.yaml"
                        f"{' or package.module:function' if allow_code else ''}"
                        f"{'' if path.exists() else ' (no such file)'}")
-    if inputs is not None:
-        return data.bind(inputs)
-    check_counts(text, {n: len(v) if v.shape else 0 for n, v in data.inputs.items()} if len(data.inputs) == 1 else {})
-    check_values(data)
-    return data
+    return data if inputs is None else data.bind(inputs)
 
 
 def _is_code(text: str, path: Path) -> bool:

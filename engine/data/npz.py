@@ -20,6 +20,8 @@ MAX_ARRAYS = 256
 _CHUNK = 1 << 22
 _SCALING_BYTES = 1_000_000
 _HEADER_BYTES = 10_000
+_DIRECTORY_BYTES = 1_000_000
+_TAIL = 22 + 65_535  # a zip's last record and the longest comment after it
 SCALING, LABELS = "scaling", "labels"
 
 
@@ -34,7 +36,9 @@ def read_npz(path: Path, wanted: Callable[[str], bool],
     unread: list[str] = []
     unusable: dict[str, str] = {}
     try:
-        with path.open("rb") as file, zipfile.ZipFile(file) as archive:
+        with path.open("rb") as file:
+            _bounded(path, file, limit)
+            archive = zipfile.ZipFile(file)
             for name, info in _directory(path, archive, limit).items():
                 if not wanted(name):
                     unread.append(name)
@@ -48,6 +52,21 @@ def read_npz(path: Path, wanted: Callable[[str], bool],
         raise BadInput(f"{path}: cannot be read: {error.strerror or error}") from None
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
         raise BadInput(f"{path}: not a whole .npz file ({_line(error)}): save it again with numpy.savez") from None
+
+
+def _bounded(path: Path, file: IO[bytes], limit: int) -> None:
+    """Refuses a zip whose directory alone would be too much to read; a small one is left to `zipfile`."""
+    size = file.seek(0, 2)
+    if size > limit:
+        raise BadInput(f"{path}: is {size:,} bytes: at most {limit:,} are read; store fewer samples, or bytes with a scaling")
+    file.seek(max(0, size - _TAIL))
+    tail = file.read()
+    end = tail.rfind(b"PK\x05\x06")
+    listed = int.from_bytes(tail[end + 12: end + 16], "little") if end >= 0 else 0
+    # The 64-bit directory, which would be believed over this one, is for archives above the size limit.
+    if listed > _DIRECTORY_BYTES or tail[max(0, end - 20): end].startswith(b"PK\x06\x07"):
+        raise BadInput(f"{path}: lists far more arrays than the {MAX_ARRAYS} that are read: expected one for each model input")
+    file.seek(0)
 
 
 def _directory(path: Path, archive: zipfile.ZipFile, limit: int) -> dict[str, zipfile.ZipInfo]:
@@ -144,10 +163,10 @@ def _scaling(where: str, value: Any) -> Scaling:
             raise BadInput(f"{where}: unknown key {key[:60]!r}. {nearest(key, known)}")
     dtype = value.get("dtype", "float32")
     if dtype not in ("float32", "float16", "float64"):
-        raise BadInput(f"{where}: dtype is {str(dtype)[:60]!r}: expected float32, float16 or float64")
+        raise BadInput(f"{where}: dtype is {repr(dtype)[:60]}: expected float32, float16 or float64")
     axis = value.get("axis", 1)
     if not isinstance(axis, int) or isinstance(axis, bool) or not 0 <= axis < 32:
-        raise BadInput(f"{where}: axis is {str(axis)[:60]}: expected the channel axis as a number")
+        raise BadInput(f"{where}: axis is {repr(axis)[:60]}: expected the channel axis as a number")
     return Scaling(_numbers(where, "scale", value["scale"]), _numbers(where, "offset", value.get("offset", 0.0)),
                    dtype, axis)
 
@@ -156,7 +175,7 @@ def _numbers(where: str, key: str, value: Any) -> float | tuple[float, ...]:
     values = value if isinstance(value, list) else [value]
     good = all(isinstance(v, (int, float)) and not isinstance(v, bool) and math.isfinite(v) for v in values)
     if not values or not good or (key == "scale" and 0 in values):
-        raise BadInput(f"{where}: {key} is {str(value)[:60]}: expected a finite number"
+        raise BadInput(f"{where}: {key} is {repr(value)[:60]}: expected a finite number"
                        f"{' other than 0' if key == 'scale' else ''}, or a list of one per channel")
     return tuple(float(v) for v in values) if isinstance(value, list) else float(value)
 

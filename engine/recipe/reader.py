@@ -20,7 +20,9 @@ class At:
 
     def key(self, name: str) -> At:
         """The place one key further in."""
-        shown = f'"{name[:80]}"' if "." in name else name[:80]
+        # Line breaks and terminal codes in a name from a file are shown, not obeyed.
+        text = name[:80] if name.isprintable() else repr(name[:80])[1:-1]
+        shown = f'"{text}"' if "." in text else text
         return At(self.source, f"{self.path}.{shown}" if self.path else shown)
 
     def item(self, index: int) -> At:

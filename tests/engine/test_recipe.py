@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from engine.errors import BadInput
@@ -169,6 +169,7 @@ def test_what_is_wrong_is_said_with_file_path_and_what_was_expected(data: Any, w
 
 
 @given(plain)
+@example({"\n\x1b[2J": False})
 @settings(deadline=None)
 def test_random_values_never_end_in_a_traceback(value: Any) -> None:
     for data in (value, {"mixdown": 1, "layers": value}, *({"mixdown": 1, key: value} for key in ("calibration", "steps", "tensors"))):

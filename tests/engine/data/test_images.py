@@ -107,7 +107,7 @@ def test_pictures_are_decoded_when_read_and_then_kept(folder: Path) -> None:
     (SETTINGS + "colour: cmyk", "colour is 'cmyk': expected rgb, bgr, gray"),
     (SETTINGS + "mean: [1, 2]", "mean is .*expected 3 numbers"),
     (SETTINGS + "std: 0", "std is .*above 0"),
-    (SETTINGS + "labels: 3", "labels is '3': expected"),
+    (SETTINGS + "labels: 3", "labels is 3: expected"),
     (SETTINGS + "labels: none.csv", "cannot be read"),
     (SETTINGS + "labels: folder\nclasses: [cat]", "has the label 'dog'"),
     ("- a", "expected a mapping"),

@@ -63,6 +63,15 @@ def test_arrays_and_labels_are_read_and_the_rest_is_noted(tmp_path: Path) -> Non
     assert load_data(path).bind([IMAGE]).sha256 == data.sha256
 
 
+def test_parts_can_be_taken_before_the_model_is_known(tmp_path: Path) -> None:
+    data = load_data(save(tmp_path, image=PIXELS, labels=LABELS, extra=np.full(3, np.nan), number=np.array(1.5)))
+    assert len(data.subset(4)) == 4
+    first, second = data.split(0.5)
+    assert first.bind([IMAGE]).overlap(second.bind([IMAGE])) == 0
+    with pytest.raises(BadInput, match=r"array 'extra' has shape \[3\], not one row for each of 10 samples"):
+        data.batch(0, 2)
+
+
 def test_integers_become_floats_only_by_a_stated_scaling(tmp_path: Path) -> None:
     pixels = (PIXELS * 255).astype(np.uint8)
     refused(save(tmp_path, image=pixels), "uint8, the model expects float32: state the scaling")
@@ -82,7 +91,7 @@ def test_integers_become_floats_only_by_a_stated_scaling(tmp_path: Path) -> None
     ({"image": {"scal": 1}}, "scaling of 'image': expected"),
     ({"image": {"scale": 1, "ofset": 1}}, "unknown key 'ofset'. Did you mean 'offset'"),
     ({"image": {"scale": 0}}, "scale is 0: expected a finite number other than 0"),
-    ({"image": {"scale": "x"}}, "scale is x: expected a finite number"),
+    ({"image": {"scale": "x"}}, "scale is 'x': expected a finite number"),
     ({"image": {"scale": 1, "dtype": "object"}}, "dtype is 'object': expected float32"),
     ({"imag": {"scale": 1}}, "scaling is stated for 'imag', which is no input. Did you mean 'image'"),
 ])
@@ -119,7 +128,8 @@ def test_nan_and_infinity_are_counted_and_found(tmp_path: Path) -> None:
     bad[7] = np.inf
     refused(save(tmp_path, image=bad), r"'image' holds 21 values that are NaN or infinite, the first nan at \[3, 0, 1, 2\]")
     with pytest.raises(BadInput, match="21 values"):
-        load_data(save(tmp_path, image=bad))
+        load_data(save(tmp_path, image=bad)).bind([IMAGE])
+    assert len(load_data(save(tmp_path, image=PIXELS, extra=bad), [IMAGE])) == 10, "what is ignored may hold anything"
     refused(save(tmp_path, image=PIXELS, labels=np.full(10, np.nan)), "'labels' holds 10 values")
     huge = PIXELS.astype(np.float64) * 1e300
     refused(save(tmp_path, image=huge), "'image' holds 200 values that are NaN or infinite", IMAGE)
@@ -230,6 +240,20 @@ def test_entries_that_are_no_arrays_repeated_encrypted_or_too_many(tmp_path: Pat
     raw[raw.rfind(b"PK\x01\x02") + 8] |= 1
     (tmp_path / "locked.npz").write_bytes(raw)
     refused(tmp_path / "locked.npz", "not a whole .npz")
+
+
+def test_a_directory_of_a_million_entries_is_not_read(tmp_path: Path) -> None:
+    entry = struct.pack("<IHHHHHHIIIHHHHHII", 0x02014B50, 20, 20, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0) + b"x"
+    directory = entry * 1_000_000
+    end = struct.pack("<IHHHHIIH", 0x06054B50, 0, 0, 65535, 65535, len(directory), 0, 0)
+    path = tmp_path / "many.npz"
+    path.write_bytes(directory + end)
+    start = time.process_time()
+    refused(path, "lists far more arrays than the 256")
+    locator = struct.pack("<IIQI", 0x07064B50, 0, 0, 1)
+    path.write_bytes(directory + locator + struct.pack("<IHHHHIIH", 0x06054B50, 0, 0, 1, 1, 47, 0, 0))
+    refused(path, "lists far more arrays than the 256")
+    assert time.process_time() - start < 0.5
 
 
 @pytest.mark.parametrize("keep", [0, 1, 30, 0.5, 0.9, 0.999])
