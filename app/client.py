@@ -155,8 +155,9 @@ class Client:
         key = self._results.key(project, verb, args)
         known = self._results.find(project, verb, key) if verb in results.KEPT else None
         if known is not None:
-            return self._store.jobs.add(project, verb, args, key, state="done", fraction=1.0, message="done",
-                                        run=known.id).id
+            job = self._store.jobs.of_run(known.id, args)
+            return (job or self._store.jobs.add(project, verb, args, key, state="done", fraction=1.0, message="done",
+                                                run=known.id)).id
         return self._runner.submit(project, verb, args, key).id
 
     def job(self, number: int) -> Job:
@@ -203,6 +204,10 @@ class Client:
     def close(self, project: str) -> None:
         """Ends the project's worker; it starts again when it is needed."""
         self._runner.close(project)
+
+    def shutdown(self) -> None:
+        """Ends every worker of this home; done by itself when the server ends."""
+        self._runner.close_all()
 
     def worker_alive(self, project: str) -> bool:
         """Whether the project's worker runs."""

@@ -37,24 +37,21 @@ _KINDS = ("measure", "float")
 def export_project(store: Store, project: str, out: Path) -> Path:
     """Writes the project's choices, history, measurements and inputs to one zip file."""
     row = store.projects.get(project)
-    files: dict[str, Path] = {}
-    for key in PATHS:
-        path: Path | None = getattr(row, key)
-        if path is not None and not path.is_file():
-            raise BadInput(f"{key}: {path} is not a file (any more): a project is exported with its files. "
-                           "Put the file back, or choose another one in the project")
-        if path is not None:
-            files[key] = path
-    names = {key: f"inputs/{key}-{safe_name(path.name)}" for key, path in files.items()}
-    check_space(out.parent, sum(p.stat().st_size for p in files.values()), out.name)
+    files = _files(row)
+    names = {key: f"inputs/{safe_name(path.name) if key == 'model' else f'{key}-{safe_name(path.name)}'}"
+             for key, path in files.items()}
+    beside = {path: f"inputs/{path.name}" for path in _external_data(row.model)}
+    with disk_errors("The project cannot be exported"):
+        out.parent.mkdir(parents=True, exist_ok=True)
+    check_space(out.parent, sum(p.stat().st_size for p in [*files.values(), *beside]), out.name)
     manifest = {"mixdown_project": FORMAT, "name": row.name, "metric": row.metric, "target": row.target,
-                "created": row.created, "thumbnail": row.thumbnail, "files": names,
+                "created": row.created, "thumbnail": row.thumbnail, "files": names, "beside": list(beside.values()),
                 "history": [[r.seq, r.recipe, r.label, r.created, r.parent] for r in store.history.lines(project)],
                 "pointer": store.history.current(project).seq, "runs": _runs(store, project)}
     with atomic_file(out) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(MANIFEST, strict_json(manifest))
-        for key, path in files.items():
-            archive.write(path, names[key], compress_type=zipfile.ZIP_STORED)
+        for path, name in [*((path, names[key]) for key, path in files.items()), *beside.items()]:
+            archive.write(path, name)
     return out
 
 
@@ -70,6 +67,22 @@ def import_project(store: Store, source: Path | IO[bytes], limit: int = UPLOAD_L
                        "Export project") from None
 
 
+def _files(row: Project) -> dict[str, Path]:
+    files: dict[str, Path] = {key: path for key in PATHS if (path := getattr(row, key)) is not None}
+    for key, path in files.items():
+        if not path.is_file() or path.suffix.lower() in (".yaml", ".yml"):
+            what = "describes a folder of pictures" if path.is_file() else "is not a file (any more)"
+            raise BadInput(f"{key}: {path} {what}: a project is exported with its files. Choose an .npz file in the "
+                           "project, or put the file back")
+    return files
+
+
+def _external_data(model: Path) -> list[Path]:
+    """Files in which exporters put a large model's weights; the model names them, so their names stay."""
+    names = (f"{model.name}.data", f"{model.name}_data", f"{model.stem}.data", "weights.bin")
+    return [path for name in names if name == safe_name(name) and (path := model.parent / name).is_file()]
+
+
 def _runs(store: Store, project: str) -> list[list[Any]]:
     out: list[list[Any]] = []
     size = 0
@@ -78,7 +91,7 @@ def _runs(store: Store, project: str) -> list[list[Any]]:
         size += len(strict_json(report))
         if report is None or size > MAX_MANIFEST // 2:
             continue
-        out.append([run.fingerprint, run.kind, run.created, report])
+        out.append([run.fingerprint, run.kind, report])
     return out[::-1]
 
 
@@ -122,47 +135,57 @@ def _build(store: Store, archive: zipfile.ZipFile, infos: dict[str, zipfile.ZipI
         name, lines, runs, files = _content(manifest)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BadInput(f"{MANIFEST}: not as Export project writes it ({str(error)[:100]})") from None
+    files |= {path: path for path in infos if path != MANIFEST and path not in files.values()}  # external weights
     missing = [path for path in files.values() if path not in infos]
     if missing or "model" not in files:
         raise BadInput(f"the project file lacks {missing[0] if missing else 'a model'!r}: it is not whole")
     check_space(store.home, sum(info.file_size for info in infos.values()), "the project")
-    key = new_id(name)
-    folder = store.projects.folder(key)
+    project = new_id(name)
+    folder = store.projects.folder(project)
     try:
         with disk_errors("the project cannot be unpacked"):
             (folder / "inputs").mkdir(parents=True)
-        paths: dict[str, Any] = {}
-        for role, entry in files.items():
-            paths[role] = folder / entry
+        for entry in set(files.values()):
             with archive.open(infos[entry]) as file:
-                limit -= copy_stream(file, paths[role], limit, entry)
+                limit -= copy_stream(file, folder / entry, limit, entry)
+        paths: dict[str, Any] = {role: folder / files[role] for role in PATHS if role in files}
         now = time.time()
-        thumbnail = manifest.get("thumbnail")
-        project = Project(key, name, now, now, metric=str(manifest.get("metric", ""))[:200],
-                          target=str(manifest.get("target", ""))[:200],
-                          thumbnail=thumbnail if isinstance(thumbnail, dict) else None, **paths)
+        made = Project(project, name, now, now, metric=_text(manifest.get("metric", ""), 200),
+                       target=_text(manifest.get("target", ""), 200), thumbnail=manifest.get("thumbnail"), **paths)
         with store.database.transaction() as c:
-            store.projects.insert(project)
-            _insert_lines(c, key, lines, int(manifest["pointer"]))
-            for fingerprint, kind, _, report in runs:
-                store.runs.add(key, fingerprint, kind, report)
-        return project
+            store.projects.insert(made)
+            _insert_lines(c, project, lines, int(manifest["pointer"]))
+            for fingerprint, kind, report in runs:
+                store.runs.add(project, fingerprint, kind, report)
+        return made
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
 
 
-def _content(manifest: dict[str, Any]) -> tuple[str, list[list[Any]], list[list[Any]], dict[str, str]]:
-    lines: list[list[Any]] = [[int(s), str(r)[:1_000_000], str(label)[:300], float(t), None if p is None else int(p)]
-             for s, r, label, t, p in manifest["history"]]
+def _text(value: Any, limit: int) -> str:
+    return str(value)[:limit].encode("utf-8", "replace").decode()  # half a character would stop the database
+
+
+def _content(manifest: dict[str, Any]) -> tuple[str, list[list[Any]], list[tuple[str, str, dict[str, Any]]], dict[str, str]]:
+    lines: list[list[Any]] = [[int(s), _text(recipe, 1_000_000), _text(label, 300), _time(made), None if p is None else int(p)]
+                              for s, recipe, label, made, p in manifest["history"][:MAX_LINES]]
     seqs = {line[0] for line in lines}
     # A parent always comes earlier, so no walk along parents can run in circles.
-    ordered = all(line[4] is None or (line[4] in seqs and line[4] < line[0]) for line in lines)
-    if not lines or len(lines) > MAX_LINES or len(seqs) < len(lines) or not ordered or manifest["pointer"] not in seqs:
+    ordered = all(0 < line[0] < 1e9 and (line[4] is None or (line[4] in seqs and line[4] < line[0])) for line in lines)
+    if len(seqs) < len(lines) or not ordered or manifest["pointer"] not in seqs:
         raise ValueError("its history does not hang together")
-    runs = [[str(f)[:200], str(k), float(t), dict(report)] for f, k, t, report in manifest["runs"] if k in _KINDS]
-    files = {str(role): str(path) for role, path in manifest["files"].items() if role in PATHS}
-    return clean_name(str(manifest["name"])), lines, runs[:MAX_LINES], files
+    if not isinstance(manifest.get("thumbnail"), dict | type(None)):
+        raise ValueError("its thumbnail is no mapping")
+    runs = [(_text(key, 200), kind, dict(report)) for key, kind, report in manifest["runs"][:MAX_LINES] if kind in _KINDS]
+    files = {role: str(path) for role, path in manifest["files"].items() if role in PATHS}
+    if MANIFEST in files.values():
+        raise ValueError("it names itself as an input")
+    return clean_name(str(manifest["name"])), lines, runs, files
+
+
+def _time(value: Any) -> float:
+    return min(max(float(value), 0.0), 1e11) if value == value else 0.0  # NaN differs from itself
 
 
 def _insert_lines(c: sqlite3.Connection, project: str, lines: list[list[Any]], pointer: int) -> None:

@@ -83,6 +83,13 @@ class Jobs:
             row = c.execute("SELECT * FROM jobs WHERE id=?", (job,)).fetchone()
         return self._checked(_job(row)) if row else None
 
+    def of_run(self, run: int, args: Mapping[str, Any]) -> Job | None:
+        """The newest job, asked with these arguments, whose result is that run."""
+        with self._database.reading() as c:
+            row = c.execute("SELECT * FROM jobs WHERE run=? AND args=? ORDER BY id DESC LIMIT 1",
+                            (run, strict_json(dict(args)))).fetchone()
+        return _job(row) if row else None
+
     def all(self, project: str | None = None, limit: int = 50) -> list[Job]:
         """The newest jobs, of one project or of all, newest first."""
         with self._database.reading() as c:
