@@ -21,7 +21,9 @@ from engine.sim.quantization import Quantization
 from engine.sim.segment_session import SegmentSession, quantized_inputs, segment_proto
 
 MAX_SESSIONS = 256  # kept sessions in all; the oldest unused one goes first
+MAX_LINES = 8
 Values = dict[str, ort.OrtValue]
+Line = list[tuple[SegmentSession | None, tuple[str, ...]]]
 
 
 class Chain:
@@ -35,6 +37,7 @@ class Chain:
         self._nodes = {node.name: node for node in model.proto.graph.node}
         self._home = {name: s.index for s in self.segments for name in s.produces}
         self._sessions: OrderedDict[tuple[object, ...], SegmentSession] = OrderedDict()
+        self._lines: OrderedDict[tuple[int, frozenset[str]], tuple[Quantization, Line]] = OrderedDict()
         self._rounded: dict[str, tuple[str, np.ndarray]] = {}
 
     @cached_property
@@ -58,14 +61,30 @@ class Chain:
         later segment reads them.
         """
         values = dict(values)
-        for segment in self.segments[start:]:
-            if segment.nodes or quantized_inputs(self.model, segment, quantization):
-                session = self.session(segment, quantization, wanted)
+        for session, dead in self._line(quantization, wanted)[start:]:
+            if session is not None:
                 values.update(session.run(values))
-            for name in self._dead_after[segment.index]:
-                if name not in wanted:
-                    values.pop(name, None)
+            for name in dead:
+                values.pop(name, None)
         return values
+
+    def _line(self, quantization: Quantization, wanted: frozenset[str]) -> Line:
+        """For each segment its session (None where there is nothing to run) and the tensors to free after it.
+
+        Kept for the last few pairs of quantization and wanted tensors: a run of thousands of batches asks for the same.
+        """
+        key = (id(quantization), wanted)
+        kept = self._lines.get(key)
+        if kept is None or kept[0] is not quantization:
+            line: Line = []
+            for segment in self.segments:
+                runs = segment.nodes or quantized_inputs(self.model, segment, quantization)
+                session = self.session(segment, quantization, wanted) if runs else None
+                line.append((session, tuple(name for name in self._dead_after[segment.index] if name not in wanted)))
+            kept = self._lines[key] = (quantization, line)
+            if len(self._lines) > MAX_LINES:
+                self._lines.popitem(last=False)
+        return kept[1]
 
     def needs(self, start: int) -> frozenset[str]:
         """The tensors that segments `start`.. read and do not make: what must be kept to start there."""
