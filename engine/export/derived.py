@@ -33,6 +33,6 @@ def with_derived(placement: Placement, quantization: Quantization) -> Quantizati
 def _moved(source: Encoding, factor: float) -> Encoding | None:
     """The encoding of the values times a positive factor; None where float32 cannot hold its scale."""
     if factor == 1.0 or isinstance(source.dtype, Float) or source.scale is None:
-        return source if factor == 1.0 else None
+        return source
     scale = source.scale * factor
     return replace(source, scale=scale) if float(scale.min()) > MIN_SCALE and float(scale.max()) < 1 / MIN_SCALE else None

@@ -5,12 +5,15 @@ Rules:
 2. a constant lies in the file as codes; a DequantizeLinear gives it back under its own name;
 3. a tensor keeps its name, readers see `NAME__dequantized`; an output's name is that of its last dequantized value
    and its producer gives `NAME__float`;
-4. the opset is raised only where a data type needs it (`opset.py`).
+4. the opset is raised only where a data type needs it (`opset.py`);
+5. 2-bit types (opset 25) are used where ONNX Runtime takes the graph with them; it knows no convolution of 2 bits,
+   and then they lie in 4 bits.
 Models above 2 GB are out of scope: an ONNX file holds no more.
 """
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 
 import onnx
 import onnx.checker
@@ -18,6 +21,7 @@ from onnx import TensorProto
 
 from engine.errors import BadInput
 from engine.export.opset import needed_opset, raised
+from engine.export.runtime import ON, session_on
 from engine.graph.load import MAX_FILE_BYTES
 from engine.graph.model import Model
 from engine.quant.encoding import Encoding
@@ -36,8 +40,22 @@ def qdq_model(model: Model, quantization: Quantization) -> onnx.ModelProto:
     """
     activations = _quantized(quantization.activations)
     constants = _quantized({**quantization.constants, **quantization.biases})
+    if any(isinstance(e.dtype, Int) and e.dtype.bits == 2 for e in (*activations.values(), *constants.values())):
+        proto = _build(model, activations, constants, EXPORT_OPSET25)
+        with suppress(BadInput):
+            session_on(proto, ON, model.name)
+            return proto
+    return _build(model, activations, constants, EXPORT)
+
+
+def dialect_of(proto: onnx.ModelProto) -> Dialect:
+    """The dialect that a QDQ graph was written in."""
+    two = any(t.data_type in (TensorProto.INT2, TensorProto.UINT2) for t in proto.graph.initializer)
+    return EXPORT_OPSET25 if two else EXPORT
+
+
+def _build(model: Model, activations: Mapping[str, Encoding], constants: Mapping[str, Encoding], dialect: Dialect) -> onnx.ModelProto:
     encodings = [*activations.values(), *constants.values()]
-    dialect = _dialect(encodings)
     proto = raised(model, needed_opset(encodings, dialect), [*activations, *constants])
     kept = [t for t in proto.graph.initializer if t.name not in constants]
     pieces = [stored(name, model.constant(name), e, dialect) for name, e in constants.items()]
@@ -54,11 +72,6 @@ def qdq_model(model: Model, quantization: Quantization) -> onnx.ModelProto:
 
 def _quantized(encodings: Mapping[str, Encoding]) -> dict[str, Encoding]:
     return {name: e for name, e in encodings.items() if e.dtype != FP32}
-
-
-def _dialect(encodings: Iterable[Encoding]) -> Dialect:
-    """2-bit types exist from opset 25 on only, so they are used only where something has 2 bits."""
-    return EXPORT_OPSET25 if any(isinstance(e.dtype, Int) and e.dtype.bits == 2 for e in encodings) else EXPORT
 
 
 def _nodes(proto: onnx.ModelProto, activations: Mapping[str, Encoding], dialect: Dialect) -> tuple[list[onnx.NodeProto], list[TensorProto]]:

@@ -31,22 +31,44 @@ _FLOATS = {"fp16": TensorProto.FLOAT16, "bf16": TensorProto.BFLOAT16}
 
 @dataclass(frozen=True)
 class Dialect:
-    """How quantizers are written: the domain of Q/DQ and the widths that have a type of their own."""
+    """How quantizers are written.
+
+    Attributes:
+        domain: of Q/DQ.
+        widths: those that have a type of their own.
+        unsigned: symmetric activations have an unsigned type and the zero point in its middle (the same values):
+            devices want it, and ONNX Runtime's optimizer fails on signed ones at opset 21 (it makes them unsigned
+            and forgets `output_dtype`).
+    """
 
     domain: str
     widths: tuple[int, ...]
+    unsigned: bool = False
 
     def storage(self, encoding: Encoding) -> tuple[int, bool]:
-        """(ONNX type that holds the codes, whether the grid is narrower than that type)."""
+        """(ONNX type that holds the codes of a constant, whether the grid is narrower than that type)."""
+        bits, narrower = self._width(encoding)
+        assert encoding.grid is not None
+        return _INTEGERS[bits, encoding.grid.signed], narrower
+
+    def activation(self, encoding: Encoding) -> tuple[int, bool, int]:
+        """`storage` of an activation, and what is added to its zero point."""
+        kind, narrower = self.storage(encoding)
+        bits, _ = self._width(encoding)
+        assert encoding.grid is not None
+        if self.unsigned and encoding.grid.signed:
+            return _INTEGERS[bits, False], narrower, 1 << (bits - 1)
+        return kind, narrower, 0
+
+    def _width(self, encoding: Encoding) -> tuple[int, bool]:
         assert encoding.grid is not None
         bits = next(w for w in self.widths if w >= encoding.grid.bits)
-        exact = bits == encoding.grid.bits and encoding.grid.symmetry != "strict"
-        return _INTEGERS[bits, encoding.grid.signed], not exact
+        return bits, bits != encoding.grid.bits or encoding.grid.symmetry == "strict"
 
 
 SIMULATION = Dialect("com.microsoft", (8, 16))
-EXPORT = Dialect("", (4, 8, 16))
-EXPORT_OPSET25 = Dialect("", (2, 4, 8, 16))
+EXPORT = Dialect("", (4, 8, 16), unsigned=True)
+EXPORT_OPSET25 = Dialect("", (2, 4, 8, 16), unsigned=True)
 
 
 @dataclass
@@ -102,7 +124,7 @@ def _casts(tensor: str, source: str, target: str, dtype: Float) -> Pieces:
 
 
 def _qdq(tensor: str, source: str, target: str, encoding: Encoding, dialect: Dialect) -> Pieces:
-    kind, narrower = dialect.storage(encoding)
+    kind, narrower, shift = dialect.activation(encoding)
     pieces = Pieces()
     if narrower:  # saturate before rounding into the larger type: clamp and round commute at the grid's ends
         clipped, bounds = f"{tensor}__clip", [f"{tensor}__low", f"{tensor}__high"]
@@ -110,7 +132,7 @@ def _qdq(tensor: str, source: str, target: str, encoding: Encoding, dialect: Dia
         pieces.nodes += _clip(tensor, source, clipped, bounds)
         source = clipped
     scale, zero = f"{tensor}__scale", f"{tensor}__zero_point"
-    pieces.initializers += [_float(scale, encoding), zero_point(zero, encoding, kind)]
+    pieces.initializers += [_float(scale, encoding), zero_point(zero, encoding, kind, shift)]
     codes, domain = f"{tensor}__q", dialect.domain
     pieces.nodes.append(helper.make_node("QuantizeLinear", [source, scale, zero], [codes], name=f"{tensor}__quantize", domain=domain))
     pieces.nodes.append(helper.make_node("DequantizeLinear", [codes, scale, zero], [target], name=f"{tensor}__dequantize", domain=domain))
@@ -132,8 +154,8 @@ def _float(name: str, encoding: Encoding) -> TensorProto:
     return numpy_helper.from_array(encoding.scale.numpy().astype(np.float32), name)
 
 
-def zero_point(name: str, encoding: Encoding, kind: int) -> TensorProto:
-    """The zero point in the type that holds the codes (scalar for per-tensor: a shape of [1] blocks fusions)."""
+def zero_point(name: str, encoding: Encoding, kind: int, shift: int = 0) -> TensorProto:
+    """The zero point, plus `shift`, in the type that holds the codes (scalar for per-tensor: a shape of [1] blocks fusions)."""
     assert encoding.zero_point is not None
-    zero = encoding.zero_point.numpy()
+    zero = encoding.zero_point.numpy() + shift
     return helper.make_tensor(name, kind, zero.shape, zero.reshape(-1).tolist())

@@ -1,0 +1,178 @@
+"""The QDQ file in ONNX Runtime against the simulation, batch by batch, and where they first part.
+
+Counted in steps (LSB) of each output's encoding. Top-1 agreement is a share of samples; for sequences of the
+positions that are no padding.
+"""
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+from onnx import helper
+
+from engine.data import METRICS, Dataset
+from engine.errors import BadInput
+from engine.export.bundle import QDQ
+from engine.export.certificate import Divergence, OutputParity, Parity
+from engine.export.qdq import SEEN
+from engine.export.qdq_reader import lsb
+from engine.export.reread import Bundle
+from engine.export.runtime import OFF, ON, run_on, session_on
+from engine.progress import Progress
+from engine.quant.encoding import Encoding
+from engine.quant.precision import Int
+from engine.sim.calibration import fixed_batch
+from engine.sim.chain import Chain, batches
+from engine.sim.padding import Padding
+
+BATCH = 4
+WALKED = 16  # samples for the walk along the tensors
+SHARE_BEYOND = 0.01  # of a tensor's values that may lie beyond the tolerance before it counts as diverged
+MAX_DB = 350.0
+ROOM = 1e-3  # of a step: differences of whole steps are found in float32
+
+
+@dataclass
+class _Sums:
+    """Running sums of one output."""
+
+    name: str
+    encoding: Encoding | None
+    signal: float = 0.0
+    noise: float = 0.0
+    count: int = 0
+    within: int = 0
+    total: float = 0.0
+    greatest: float = 0.0
+    broken: bool = field(default=False)
+
+    def add(self, simulated: np.ndarray, found: np.ndarray) -> None:
+        a, b = simulated.astype(np.float64), found.astype(np.float64)
+        if a.shape != b.shape:
+            raise BadInput(f"{QDQ}: output {self.name!r} is {list(b.shape)}, the simulation gives {list(a.shape)}")
+        error = np.abs(a - b)
+        error[(a == b) | (np.isnan(a) & np.isnan(b))] = 0.0  # equal infinities are no difference
+        self.broken |= not bool(np.isfinite(error).all())
+        error = np.nan_to_num(error, nan=0.0, posinf=0.0)
+        self.signal += float(np.square(np.nan_to_num(a, posinf=0.0, neginf=0.0)).sum())
+        self.noise += float((error**2).sum())
+        steps = error / (lsb(self.encoding) or 1.0)
+        self.count += steps.size
+        self.within += int((steps <= 1 + ROOM).sum())
+        self.total += float(steps.sum())
+        self.greatest = max(self.greatest, float(steps.max(initial=0.0)))
+
+    def parity(self) -> OutputParity:
+        counted = lsb(self.encoding) is not None
+        bits = self.encoding.dtype.bits if self.encoding is not None and isinstance(self.encoding.dtype, Int) else None
+        db = -MAX_DB if self.broken else MAX_DB if not self.noise else 10 * float(np.log10(max(self.signal, 1e-300) / self.noise))
+        n = max(self.count, 1)
+        return OutputParity(self.name, bits, self.greatest if counted else None, self.total / n if counted else None,
+                            self.within / n if counted else None, float(np.clip(db, -MAX_DB, MAX_DB)))
+
+
+def parities(bundle: Bundle, chain: Chain, data: Dataset, progress: Progress, with_optimizations: bool = True) -> tuple[Parity, ...]:
+    """One `Parity` without optimizations, one with all of them; the simulation runs once."""
+    raw = bundle.qdq.SerializeToString()
+    runs = [_Run(bundle, session_on(raw, level, QDQ), level == ON) for level in (OFF, ON) if level == OFF or with_optimizations]
+    padding = Padding.of(bundle.model)
+    for start, stop in batches(len(data), 1 if fixed_batch(chain) else BATCH):
+        progress(start / len(data), f"Verifying: sample {start} of {len(data)}")
+        feeds = data.batch(start, stop)
+        simulated = chain.run(bundle.own, feeds)
+        mask = feeds.get(padding.mask) if padding.mask else None
+        for run in runs:
+            run.add(feeds, simulated, mask)
+    return tuple(run.parity(len(data)) for run in runs)
+
+
+class _Run:
+    """One session of the file."""
+
+    def __init__(self, bundle: Bundle, session: ort.InferenceSession, optimized: bool) -> None:
+        self.session, self.optimized = session, optimized
+        self.sums = [_Sums(o.name, output_encoding(bundle, o.name)) for o in bundle.model.outputs if o.is_float]
+        self.hits: list[float] = []
+        self.seconds = 0.0
+
+    def add(self, feeds: Mapping[str, np.ndarray], simulated: Mapping[str, np.ndarray], mask: np.ndarray | None) -> None:
+        begin = time.perf_counter()
+        found = run_on(self.session, dict(feeds), QDQ)
+        self.seconds += time.perf_counter() - begin
+        for sums in self.sums:
+            if sums.name not in found:
+                raise BadInput(f"{QDQ}: no output {sums.name!r}, which model.onnx has")
+            sums.add(simulated[sums.name], found[sums.name])
+        if self.sums:
+            name = self.sums[0].name
+            with suppress(BadInput):  # no class scores
+                self.hits += np.asarray(METRICS["agreement"].function(found[name], simulated[name], mask)).tolist()
+
+    def parity(self, samples: int) -> Parity:
+        outputs = tuple(s.parity() for s in self.sums)
+        counted = [o for o in outputs if o.max_lsb is not None]
+        return Parity(
+            self.optimized, samples, max((o.max_lsb or 0.0 for o in counted), default=None),
+            max((o.mean_lsb or 0.0 for o in counted), default=None), min((o.within_1_lsb or 0.0 for o in counted), default=None),
+            min((o.sqnr_db for o in outputs), default=MAX_DB), float(np.mean(self.hits)) if self.hits else None, self.seconds, outputs)
+
+
+def output_encoding(bundle: Bundle, name: str) -> Encoding | None:
+    """The encoding that an output's values lie on, its own or the one it carries."""
+    return next(iter(bundle.quantizations.values())).activations.get(name)
+
+
+def first_divergence(bundle: Bundle, chain: Chain, data: Dataset, progress: Progress) -> Divergence | None:
+    """Walks the quantized tensors in order of execution, on a few samples and without optimizations."""
+    walked = [n for n, found in bundle.quantizers.items() if n in bundle.own.activations and found]
+    order = {name: i for i, name in enumerate(bundle.model.values)}
+    walked.sort(key=lambda name: order[name])
+    worst = {name: [0.0, 0, 0] for name in walked}  # greatest, beyond, count
+    session = session_on(_watched(bundle.qdq, walked), OFF, QDQ)
+    samples = min(WALKED, len(data))
+    for start, stop in batches(samples, 1 if fixed_batch(chain) else BATCH):
+        progress(start / samples, "Comparing tensor by tensor")
+        feeds = data.batch(start, stop)
+        simulated = chain.run(bundle.own, feeds, walked)
+        found = run_on(session, dict(feeds), QDQ)
+        for name in walked:
+            seen = found[name + SEEN] if name + SEEN in found else found[name]
+            _count(worst[name], simulated[name], seen, bundle.own.activations[name])
+    for name in walked:
+        greatest, beyond, count = worst[name]
+        if beyond > SHARE_BEYOND * count:
+            node = next((n for n in bundle.model.graph for v in n.outputs if v.name == name), None)
+            return Divergence(name, str(node.name) if node is not None else "", node.op_type if node is not None else "input",
+                              float(greatest), beyond / count, tolerance(bundle.own.activations[name]))
+    return None
+
+
+def tolerance(encoding: Encoding) -> float:
+    """Steps by which a value may differ: one, and at 16 bits as much of the range as one at 12 bits."""
+    bits = encoding.dtype.bits if isinstance(encoding.dtype, Int) else 8
+    return float(max(1, 2 ** (bits - 12)))
+
+
+def _count(worst: list[float], simulated: np.ndarray, found: np.ndarray, encoding: Encoding) -> None:
+    step = lsb(encoding) or float(np.abs(simulated).max(initial=0.0)) * 2.0**-9 or 1.0  # fp16: two of its last places
+    same = (simulated == found) | (np.isnan(simulated) & np.isnan(found))
+    steps = np.where(same, 0.0, np.nan_to_num(np.abs(simulated - found) / step, nan=np.inf))
+    worst[0] = max(worst[0], float(steps.max(initial=0.0)))
+    worst[1] += int((steps > tolerance(encoding) + ROOM).sum())
+    worst[2] += steps.size
+
+
+def _watched(proto: onnx.ModelProto, tensors: list[str]) -> onnx.ModelProto:
+    """The QDQ graph with the dequantized values of these tensors as outputs."""
+    watched = onnx.ModelProto()
+    watched.CopyFrom(proto)
+    made = {name for node in proto.graph.node for name in node.output}
+    have = {o.name for o in proto.graph.output}
+    wanted = [n + SEEN if n + SEEN in made else n for n in tensors]
+    watched.graph.output.extend(helper.make_empty_tensor_value_info(n) for n in wanted if n not in have)
+    return watched
