@@ -1,9 +1,7 @@
 """`data.yaml`: a folder of pictures as model inputs, decoded when they are needed and kept as bytes."""
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,15 +12,15 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from engine.data.dataset import Array, Dataset, InputInfo, Scaling
+from engine.data.image_labels import SUFFIXES, read_labels
 from engine.errors import BadInput, nearest
-from engine.safe_yaml import load_yaml, read_text
+from engine.safe_yaml import load_yaml
 
 MAX_PIXELS = 50_000_000
 MAX_FILES = 200_000
 CHECKED_FILES = 1000
 CACHE_BYTES = 512 * 1024**2
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "PPM")
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".pgm")
 KEYS = ("images", "size", "mean", "std", "layout", "colour", "resize", "labels", "classes", "input")
 Layout = Literal["nchw", "nhwc"]
 Colour = Literal["rgb", "bgr", "gray"]
@@ -138,7 +136,7 @@ def load_images(path: Path, inputs: Sequence[InputInfo] | None = None) -> Datase
     labels: Array | None = None
     notes: tuple[str, ...] = ()
     if "labels" in data:
-        files, labels, notes = _labels(path, folder, files, data)
+        files, labels, notes = read_labels(path, folder, files, data)
     for file in files[:CHECKED_FILES]:
         _check_header(file)
     name = str(data["input"]) if "input" in data else inputs[0].name if inputs else "image"
@@ -196,47 +194,6 @@ def _check_header(file: Path) -> None:
             _bounded(file, image.size)
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise BadInput(f"{file}: is no picture that can be read: {_line(error)}") from None
-
-
-def _labels(path: Path, folder: Path, files: list[Path],
-            data: dict[str, Any]) -> tuple[list[Path], Array, tuple[str, ...]]:
-    """The files that have labels, their class numbers, and a note that says what the numbers mean."""
-    spec = data["labels"]
-    if spec == "folder":
-        named = {f: f.relative_to(folder).parts[0] for f in files if len(f.relative_to(folder).parts) > 1}
-        if len(named) < len(files):
-            raise BadInput(f"{path}: labels: folder: {len(files) - len(named)} pictures lie in no class folder")
-    elif isinstance(spec, str) and spec.lower().endswith(".csv"):
-        named = _csv(path, path.parent / spec, folder)
-        files = [f for f in files if f in named]
-    else:
-        raise BadInput(f"{path}: labels is {repr(spec)[:60]}: expected `folder` or the name of a .csv file")
-    if not files:
-        raise BadInput(f"{path}: no picture has a label in {spec!r}")
-    classes = data.get("classes") or sorted({named[f] for f in files}, key=lambda c: (not c.isdecimal(), c))
-    if not isinstance(classes, list):
-        raise BadInput(f"{path}: classes: expected a list of names, in the order of the model's outputs")
-    numeric = "classes" not in data and all(c.isdecimal() and len(c) < 10 for c in classes)
-    index = {c: int(c) for c in classes} if numeric else {str(c): i for i, c in enumerate(classes)}
-    for file in files:
-        if named[file] not in index:
-            raise BadInput(f"{path}: {file.name} has the label {named[file][:60]!r}. {nearest(named[file], index)}")
-    note = "labels: " + ", ".join(f"{n}={i}" for n, i in list(index.items())[:10])
-    return files, np.array([index[named[f]] for f in files], np.int64), (note,)
-
-
-def _csv(path: Path, file: Path, folder: Path) -> dict[Path, str]:
-    """File to label from rows of `file,label`; a heading row is skipped, rows outside the folder are refused."""
-    named: dict[Path, str] = {}
-    root = folder.resolve()
-    for number, row in enumerate(csv.reader(io.StringIO(read_text(file, 50_000_000))), 1):
-        if not row or (number == 1 and Path(row[0]).suffix.lower() not in SUFFIXES):
-            continue
-        target = folder / row[0].strip()
-        if len(row) < 2 or not target.resolve().is_relative_to(root) or not target.is_file():
-            raise BadInput(f"{file}, line {number}: {','.join(row)[:80]!r}: expected a picture inside {folder}, and its label")
-        named[target] = row[1].strip()
-    return named
 
 
 def _line(error: BaseException) -> str:

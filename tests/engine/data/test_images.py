@@ -131,6 +131,14 @@ def test_a_csv_cannot_reach_outside_its_folder(folder: Path) -> None:
             load_data(write(folder, SETTINGS + "labels: l.csv\n"))
 
 
+def test_a_csv_that_is_none(folder: Path) -> None:
+    for content in (b"a\0.png,1\n", b"a.png," + b"x" * 200_000 + b"\n", b"x" * 5000 + b".png,1\n", b"\xff\xfe"):
+        (folder / "l.csv").write_bytes(content)
+        with pytest.raises(BadInput, match=r"l\.csv, line [12]: ") as caught:
+            load_data(write(folder, SETTINGS + "labels: l.csv\n"))
+        assert "\n" not in str(caught.value)
+
+
 def huge_png(side: int) -> bytes:
     """A small file whose header claims a picture of `side` x `side`."""
     def chunk(kind: bytes, data: bytes) -> bytes:
