@@ -62,7 +62,7 @@ def test_look_up_equals_binary_search() -> None:
 
 def test_chunks_order_and_merging_do_not_matter() -> None:
     torch.manual_seed(2)
-    x = torch.randn(700_000)
+    x = torch.randn(900_000)
     whole, small = filled(x), filled(*x.split(9_999))
     left, right = filled(x[:123_456]), filled(x[123_456:].abs(), -x[123_456:].abs())
     left.merge(filled(x[123_456:]))
@@ -70,7 +70,7 @@ def test_chunks_order_and_merging_do_not_matter() -> None:
         assert torch.equal(whole.centers(), other.centers()) and torch.equal(whole.counts(), other.counts())
         assert (whole.minimum, whole.maximum, whole.count) == (other.minimum, other.maximum, other.count)
     right.merge(Histogram())
-    assert right.count == 2 * (700_000 - 123_456)
+    assert right.count == 2 * (900_000 - 123_456)
 
 
 def test_sums_follow_later_updates() -> None:
