@@ -91,7 +91,8 @@ class Client:
 
     def delete_project(self, project: str) -> None:
         """Ends the project's work and removes it."""
-        self._runner.close(project)
+        self._store.projects.get(project)
+        self._runner.forget(project)
         self._store.projects.delete(project)
 
     def export_project(self, project: str, out: Path | str | None = None) -> Path:

@@ -129,6 +129,14 @@ class JobRunner:
         if worker is not None:
             worker.close(wait=0.2)
 
+    def forget(self, project: str) -> None:
+        """Closes a project that is being deleted, and drops what is known of its jobs."""
+        self.close(project)
+        with self._lock:
+            for number in [n for n, job in self._live.items() if job.project == project]:
+                self._live.pop(number)
+                self._saved.pop(number, None)
+
     def close_all(self) -> None:
         """Ends every worker; called when the server ends."""
         for project in list(self._seats):

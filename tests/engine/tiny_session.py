@@ -45,12 +45,13 @@ class TinySession:
                            {"name": "b", "precision": "w8a8", "size_bytes": 10}]}
 
     def calibrate(self, recipe: Recipe, progress: Progress) -> dict[str, Any]:
-        for i in range(200):
+        steps = 20 if str(recipe.precision) == "w8a8" else 200
+        for i in range(steps):
             time.sleep(0.02)
-            progress(i / 200, "calibrating")
+            progress(i / steps, "calibrating")
             if i == 10 and str(recipe.precision) == "w2a2":
                 os.kill(os.getpid(), signal.SIGKILL)
-        return {"samples": 200}
+        return {"samples": steps}
 
     def layer_facts(self, recipe: Recipe, name: str, progress: Progress) -> dict[str, Any]:
         if name == "bug":
