@@ -19,6 +19,7 @@ from dataclasses import replace
 import onnx_ir as ir
 
 from engine.graph import Model
+from engine.targets.floats import is_float, starts_data
 from engine.targets.moves import Moves
 from engine.targets.roles import Roles, find_roles
 from engine.targets.slots import DynamicPair, Placement, Slot, SlotKind
@@ -61,7 +62,7 @@ class _Placer:
     def slots(self) -> list[Slot]:
         """Inputs, then constant operands and outputs node by node."""
         for value in self.model.graph.inputs:
-            if self.roles.is_float(value):
+            if is_float(value):
                 self.add(self.of_input(value))
         for node in self.model.graph:
             for operand in node.inputs:
@@ -72,7 +73,7 @@ class _Placer:
                 ):
                     self.add(self.of_constant(operand, node))
             for value in node.outputs:
-                if value.name and self.roles.is_float(value):
+                if value.name and is_float(value):
                     self.add(self.of_output(value, node))
         return list(self.found.values())
 
@@ -110,7 +111,7 @@ class _Placer:
             moved = self.moved(name, node, kind)
             if moved is not None:
                 return moved
-            if node.op_type in self.target.no_output_quantizer and not self.roles.starts_data(node):
+            if node.op_type in self.target.no_output_quantizer and not starts_data(node):
                 return Slot(name, False, f"{self.target.name} puts no quantizer behind {node.op_type}", kind)
         if kind == "output" and not self.target.model_outputs_quantized:
             return Slot(name, False, f"{self.target.name} leaves model outputs in float", kind)
@@ -125,7 +126,7 @@ class _Placer:
     def moved(self, name: str, node: ir.Node, kind: SlotKind) -> Slot | None:
         """Rules 4 and 5."""
         move = self.moves.of(node)
-        if move is None or not self.roles.is_float(move.source):
+        if move is None or not is_float(move.source):
             return None
         source = str(move.source.name)
         if (
@@ -161,7 +162,7 @@ def _others(model: Model, slots: dict[str, Slot], weights: set[str], roles: Role
     for name, value in model.values.items():
         if name in slots or name in weights:
             continue
-        if not roles.is_float(value):
+        if not is_float(value):
             found[name] = "integer, boolean and string tensors are never quantized"
         elif value.const_value is not None:
             found[name] = (

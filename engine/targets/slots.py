@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 from engine.errors import BadInput, nearest
@@ -112,12 +113,17 @@ class Placement:
     target: str
     other: Mapping[str, str]
 
+    @cached_property
+    def roots(self) -> dict[str, str]:
+        """Each tensor with a slot → the tensor whose quantizer its values have passed last."""
+        found: dict[str, str] = {}
+        for name, slot in self.slots.items():  # sources come before what is made from them
+            found[name] = name if slot.source is None else found.get(slot.source, slot.source)
+        return found
+
     def root(self, tensor: str) -> str:
         """The tensor whose quantizer a tensor's values have passed last (itself where it has its own)."""
-        seen = tensor
-        while (slot := self.slots.get(seen)) is not None and slot.source is not None:
-            seen = slot.source
-        return seen
+        return self.roots.get(tensor, tensor)
 
     def explain(self, tensor: str) -> str:
         """In words, why a tensor has or lacks a quantizer."""

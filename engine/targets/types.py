@@ -56,15 +56,11 @@ def decide_tensors(
 
 def _sharing(placement: Placement) -> dict[str, list[str]]:
     """Rule 3: head → the tensors that share its type, those without an encoding left out."""
-    sets = Sets()
-    for group in placement.groups:
-        members = [name for name in placement.slots if name in group]
-        for name in members:
-            sets.join(members[0], name)
+    head = {name: min(group) for group in placement.groups for name in group}
     found: dict[str, list[str]] = {}
     for name in placement.slots:
         if placement.slots[placement.root(name)].quantized:
-            found.setdefault(sets.find(name), []).append(name)
+            found.setdefault(head.get(name, name), []).append(name)
     return found
 
 
