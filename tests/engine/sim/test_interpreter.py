@@ -280,6 +280,17 @@ def test_a_second_output_that_is_an_index_bars_nothing() -> None:
     assert unsupported(source) == []
 
 
+@pytest.mark.parametrize("make", GRAPHS)
+def test_tensors_of_two_devices_meet(make: Made) -> None:
+    """The meta device stands in for a GPU: it refuses CPU data, and tensors read as numbers, just as strictly."""
+    model, feeds = make()
+    on_cpu = Interpreter(ir.from_proto(model)).run(_torch(feeds))
+    on_meta = Interpreter(ir.from_proto(model), device="meta").run(_torch(feeds))
+    for name, wanted in on_cpu.items():
+        assert on_meta[name].device.type == "meta"
+        assert on_meta[name].shape == wanted.shape
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.parametrize("make", GRAPHS)
 def test_cuda_equals_the_cpu(make: Made) -> None:
