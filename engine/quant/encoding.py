@@ -151,7 +151,8 @@ def encode_range(low: Tensor | float, high: Tensor | float, grid: Grid,
         scale = hi / grid.qmax
     scale32 = scale.clamp(min=grid.min_scale).to(torch.float32)
     if not bool(torch.isfinite(scale32).all()):
-        raise BadInput(f"the range {float(lo.min()):.6g} to {float(hi.max()):.6g} is too wide for a float32 scale")
+        raise BadInput(f"the range {float(lo.min()):.6g} to {float(hi.max()):.6g} is too wide for a float32 "
+                       "scale")
     zero = torch.zeros_like(scale32, dtype=torch.int32)
     if not grid.symmetric:
         zero = torch.round(-lo / scale32).clamp(0, grid.qmax).to(torch.int32)
@@ -160,13 +161,14 @@ def encode_range(low: Tensor | float, high: Tensor | float, grid: Grid,
 
 def _check_range(low: Tensor, high: Tensor) -> None:
     if low.shape != high.shape:
-        raise BadInput(f"a range needs lows and highs of one shape, not {list(low.shape)} and {list(high.shape)}")
+        raise BadInput(f"a range needs lows and highs of one shape, not {list(low.shape)} and "
+                       f"{list(high.shape)}")
     bad = ~(torch.isfinite(low) & torch.isfinite(high)) | (low > high)
     if bool(bad.any()):
         first = tuple(bad.nonzero()[0].tolist())
         where = f" at index {list(first)} ({int(bad.sum())} in all)" if first else ""
-        raise BadInput(f"no usable range: {float(low[first])} to {float(high[first])}{where}; expected finite "
-                       "numbers, the lower one first")
+        raise BadInput(f"no usable range: {float(low[first])} to {float(high[first])}{where}; "
+                       "expected finite numbers, the lower one first")
 
 
 def _check_integer(dtype: Int, granularity: Granularity, grid: Grid, scale: Tensor, zero: Tensor) -> None:

@@ -60,7 +60,8 @@ def scale_shape(granularity: Granularity, shape: Sequence[int]) -> tuple[int, ..
     if isinstance(granularity, PerTensor):
         return ()
     if not -len(shape) <= granularity.axis < len(shape):
-        raise BadInput(f"axis {granularity.axis} of {granularity} does not exist in a tensor of shape {list(shape)}")
+        raise BadInput(f"axis {granularity.axis} of {granularity} does not exist in a tensor of shape "
+                       f"{list(shape)}")
     axis = granularity.axis % len(shape)
     if isinstance(granularity, PerChannel):
         return (shape[axis],)

@@ -59,7 +59,8 @@ def search_ranges(sums: Sums, grids: Sequence[Grid], clip_weight: float) -> list
 class _Search:
     """One search over grids that are all symmetric or all asymmetric; arrays are `[grids, candidates]`."""
 
-    def __init__(self, sums: Sums, grids: Sequence[Grid], low: float, high: float, clip_weight: float) -> None:
+    def __init__(self, sums: Sums, grids: Sequence[Grid], low: float, high: float,
+                 clip_weight: float) -> None:
         self.sums, self.grids, self.clip_weight = sums, grids, clip_weight
         self.low, self.high = low, high
         self.qmin = torch.tensor([[float(g.qmin)] for g in grids], dtype=torch.float64)
@@ -73,7 +74,8 @@ class _Search:
         lows, highs = self._pairs(shares, shares)
         best = self._cost(*self._grid_of(lows, highs))[0].argmin(1, keepdim=True)
         step = _SMALLEST ** (1 / (coarse - 1))
-        fine = torch.linspace(-0.8, 0.8, _REFINED if self.two_sided else 2 * _REFINED + 1, dtype=torch.float64)
+        refined = _REFINED if self.two_sided else 2 * _REFINED + 1
+        fine = torch.linspace(-0.8, 0.8, refined, dtype=torch.float64)
         around = step ** fine[None]
         lows, highs = self._pairs((lows.expand(len(self.grids), -1).gather(1, best) * around).clamp(max=1.0),
                                   (highs.expand(len(self.grids), -1).gather(1, best) * around).clamp(max=1.0))

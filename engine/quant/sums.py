@@ -32,7 +32,8 @@ class Sums:
         Ten times faster than a binary search. Rounding a value to the nearest bfloat16 (ties away from
         zero) decides on which side of the centre of its bin it lies.
         """
-        keys = values.to(torch.float32).view(torch.int32).add(_SIGN).bitwise_right_shift_(16).bitwise_and_(BINS - 1)
+        bits = values.to(torch.float32).view(torch.int32)
+        keys = bits.add(_SIGN).bitwise_right_shift_(16).bitwise_and_(BINS - 1)
         return self.rank.index_select(0, keys.view(-1)).view(values.shape)
 
     def before(self, index: Tensor) -> tuple[Tensor, Tensor, Tensor]:
