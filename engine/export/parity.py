@@ -79,7 +79,12 @@ class _Sums:
 def parities(bundle: Bundle, chain: Chain, data: Dataset, progress: Progress, with_optimizations: bool = True) -> tuple[Parity, ...]:
     """One `Parity` without optimizations, one with all of them; the simulation runs once."""
     raw = bundle.qdq.SerializeToString()
-    runs = [_Run(bundle, session_on(raw, level, QDQ), level == ON) for level in (OFF, ON) if level == OFF or with_optimizations]
+    runs = [Run(bundle, session_on(raw, level, QDQ), level == ON) for level in (OFF, ON) if level == OFF or with_optimizations]
+    return compare(bundle, chain, data, runs, progress)
+
+
+def compare(bundle: Bundle, chain: Chain, data: Dataset, runs: list[Run], progress: Progress) -> tuple[Parity, ...]:
+    """Each run's figures against the simulation on all of `data`."""
     padding = Padding.of(bundle.model)
     for start, stop in batches(len(data), 1 if fixed_batch(chain) else BATCH):
         progress(start / len(data), f"Verifying: sample {start} of {len(data)}")
@@ -91,7 +96,7 @@ def parities(bundle: Bundle, chain: Chain, data: Dataset, progress: Progress, wi
     return tuple(run.parity(len(data)) for run in runs)
 
 
-class _Run:
+class Run:
     """One session of the file."""
 
     def __init__(self, bundle: Bundle, session: ort.InferenceSession, optimized: bool) -> None:

@@ -1,6 +1,10 @@
 """ONNX Runtime sessions on exported graphs, as a user's machine would make them."""
 from __future__ import annotations
 
+import tempfile
+from collections import Counter
+from pathlib import Path
+
 import numpy as np
 import onnx
 import onnxruntime as ort
@@ -14,12 +18,22 @@ ON = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
 SYMBOLIC = 16  # for symbolic dimensions other than the first
 
 
-def session_on(proto: onnx.ModelProto | bytes, level: ort.GraphOptimizationLevel, where: str) -> ort.InferenceSession:
-    """A session with one thread and nothing else changed; raises `BadInput` with ONNX Runtime's first line."""
+def session_on(proto: onnx.ModelProto | bytes, level: ort.GraphOptimizationLevel, where: str, entry: tuple[str, str] | None = None,
+               dump: str = "") -> ort.InferenceSession:
+    """A session with one thread and nothing else changed; raises `BadInput` with ONNX Runtime's first line.
+
+    Args:
+        entry: one session configuration entry, key and value.
+        dump: a path to which ONNX Runtime writes the graph that it made of this one.
+    """
     options = ort.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4
     options.graph_optimization_level = level
+    if entry is not None:
+        options.add_session_config_entry(*entry)
+    if dump:
+        options.optimized_model_filepath = dump
     data = proto if isinstance(proto, bytes) else proto.SerializeToString()
     try:
         return ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
@@ -35,6 +49,14 @@ def run_on(session: ort.InferenceSession, feeds: dict[str, np.ndarray], where: s
         return dict(zip(wanted, session.run(wanted, feeds), strict=True))
     except Exception as error:
         raise BadInput(f"{where}: ONNX Runtime cannot run the graph: {first_line(error)}") from None
+
+
+def optimized_ops(proto: onnx.ModelProto, where: str) -> Counter[str]:
+    """How many nodes of each op ONNX Runtime runs when it has optimized the graph."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "optimized.onnx"
+        session_on(proto, ON, where, dump=str(path))
+        return Counter(node.op_type for node in onnx.load(path, load_external_data=False).graph.node)
 
 
 def random_feeds(inputs: tuple[TensorInfo, ...], seed: int = 0) -> dict[str, np.ndarray]:

@@ -51,7 +51,7 @@ def verify(folder: Path, data: Dataset, progress: Progress = silent, samples: in
     chain = Chain(bundle.model)
     parity, divergence = _run(bundle, chain, data, checks, progress)
     passed = all(check.passed for check in checks)
-    found = Certificate(parity, divergence, missing_encodings(bundle), statements(bundle, parity), tuple(checks), passed,
+    found = Certificate(parity, divergence, missing_encodings(bundle), statements(bundle, chain, data, parity), tuple(checks), passed,
                         _sentence(bundle, parity, divergence, checks, len(data)), time.perf_counter() - begin,
                         (("onnxruntime", ort.__version__), ("onnx", onnx.__version__)))
     write_whole(folder / CERTIFICATE, json.dumps(found.to_json(), indent=1, ensure_ascii=False) + "\n")
