@@ -214,6 +214,10 @@ class Client:
         """Whether the project's worker runs."""
         return self._runner.alive(project)
 
+    def worker_pid(self, project: str) -> int | None:
+        """The process id of the project's worker, where it has one."""
+        return self._runner.pid(project)
+
     def worker_stopped(self, project: str) -> str:
         """Why the worker ended by itself, in words that can be shown; empty where it did not."""
         return self._runner.stopped(project)

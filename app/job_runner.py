@@ -148,6 +148,12 @@ class JobRunner:
             seat = self._seats.get(project)
             return seat is not None and seat.worker is not None and seat.worker.alive
 
+    def pid(self, project: str) -> int | None:
+        """The process id of the project's worker."""
+        with self._lock:
+            seat = self._seats.get(project)
+            return seat.worker.pid if seat is not None and seat.worker is not None else None
+
     def stopped(self, project: str) -> str:
         """Why the project's worker ended by itself, in words; empty where it did not."""
         with self._lock:

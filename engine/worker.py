@@ -64,8 +64,8 @@ VERBS: dict[str, Callable[[Any, dict[str, Any], Reporter], Any]] = {
     "measure": lambda s, a, r: s.measure(_recipe(a), progress=r, partial=r.partial),
     "calibrate": lambda s, a, r: s.calibrate(_recipe(a), progress=r),
     "layer": lambda s, a, r: s.layer_facts(_recipe(a), _text(a, "name"), progress=r),
-    "quantize": lambda s, a, r: s.quantize(_recipe(a), _text(a, "out"), progress=r),
-    "verify": lambda s, a, r: s.verify(_text(a, "dir"), progress=r),
+    "quantize": lambda s, a, r: s.quantize(_recipe(a), Path(_text(a, "out")), progress=r),
+    "verify": lambda s, a, r: s.verify(Path(_text(a, "dir")), progress=r),
 }
 
 

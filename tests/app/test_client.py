@@ -40,16 +40,17 @@ def project(client: Client, tmp_path: Path) -> Project:
 
 
 def running(client: Client, number: int) -> Job:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while client.job(number).fraction == 0.0 and client.job(number).active and time.monotonic() < deadline:
         time.sleep(0.01)
     return client.job(number)
 
 
 def worker_pid(client: Client, project: Project) -> int:
-    result = client.result(client.wait(client.submit(project.id, "float")).id)
-    assert result is not None
-    return int(result["pid"])
+    client.wait(client.submit(project.id, "float"))
+    pid = client.worker_pid(project.id)
+    assert pid is not None
+    return pid
 
 
 def gone(pid: int) -> bool:
@@ -314,3 +315,41 @@ def test_the_bundled_sample_is_made_once(client: Client) -> None:
         c.execute("UPDATE projects SET model='/moved/away.onnx'")
     found = client.ensure_sample()
     assert found is not None and found.model == project.model and found.name == "mine"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_the_real_session_killed_and_cancelled_while_calibrating(tmp_path: Path) -> None:
+    if not bundled_samples():
+        pytest.skip("the sample models are not made yet")
+    client = Client(tmp_path / "home")
+    project = client.ensure_sample(bundled_samples()[0].name)
+    assert project is not None
+    recipe = client.edit(project.id, "mixdown: 1\nprecision: w4a8\ncalibration: {samples: 512}\n", "W4A8").recipe
+    before = client.state(project.id), client.history(project.id)
+    job = running(client, client.submit(project.id, "calibrate", {"recipe": recipe}))
+    assert job.state == "running", job.error
+    os.kill(client.worker_pid(project.id) or 0, signal.SIGKILL)
+    job = client.wait(job.id)
+    assert job.error.startswith("The worker process was stopped (signal 9) while calibrating. Nothing in the project was lost.")
+    assert (client.state(project.id), client.history(project.id)) == before
+    client.restart(project.id)
+    job = running(client, client.submit(project.id, "calibrate", {"recipe": recipe}))
+    begun = time.monotonic()
+    client.cancel(job.id)
+    assert client.wait(job.id).state == "cancelled" and time.monotonic() - begun < 1
+    job = client.wait(client.submit(project.id, "calibrate", {"recipe": recipe}))
+    result = client.result(job.id)
+    assert job.state == "done" and result is not None and result["tensors"], job.error
+    client.shutdown()
+
+
+@pytest.mark.slow
+def test_a_file_that_is_no_model_is_one_sentence_and_the_project_stays(tmp_path: Path) -> None:
+    client = Client(tmp_path / "home")
+    project = client.create_project("x", client.import_upload(io.BytesIO(os.urandom(5000)), "noise.onnx"))
+    before = client.state(project.id)
+    job = client.wait(client.submit(project.id, "open"))
+    assert job.state == "failed" and job.kind == "BadInput" and "noise.onnx" in job.error and "\n" not in job.error
+    assert client.state(project.id) == before and client.worker_alive(project.id)
+    client.shutdown()
