@@ -3,15 +3,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from engine.analysis.runner import Runner
 from engine.data import Dataset
 from engine.errors import BadInput
+from engine.export.dialects import read_encodings
+from engine.export.entries import to_quantization
 from engine.graph.model import Model
 from engine.progress import Progress, silent
 from engine.ptq import StepReport, apply_steps, steps_of
 from engine.recipe import Recipe
+from engine.recipe.parts import EncodingsFile
 from engine.sim.quantsim import QuantSim
 from engine.sim.statistics_file import load_statistics, save_statistics
 
@@ -26,18 +30,25 @@ class Room:
     """
 
     def __init__(self, model: Model, recipe: Recipe, calibration: Dataset | None, cache: Path | None,
-                 strict: bool = False, progress: Progress = silent) -> None:
+                 strict: bool = False, base: Path = Path(), progress: Progress = silent) -> None:
         self.sim = QuantSim(model.clone(), recipe, strict=strict)
         self.reports: tuple[StepReport, ...] = apply_steps(self.sim, calibration, progress)
         self.runner: Runner | None = None
         self._data, self._cache = calibration, cache
         self._key = steps_key(recipe)
+        self._base = base
+        self._entered: Recipe | None = None
         self._gathered: str | None = None
 
     def enter(self, recipe: Recipe) -> QuantSim:
-        """The simulation under this recipe, with whatever calibration there is."""
-        if self.sim.recipe is not recipe:
+        """The simulation under this recipe, with whatever calibration there is and the encodings of its file."""
+        if self._entered is not recipe:
+            self._entered = None
+            self.sim.reset()
             self.sim.update(recipe)
+            if recipe.encodings is not None:
+                use_encodings(self.sim, recipe.encodings, self._base)
+            self._entered = recipe
         return self.sim
 
     def state(self, recipe: Recipe) -> str:
@@ -80,6 +91,25 @@ class Room:
         data = "none" if self._data is None else self._data.sha256
         text = json.dumps([self.sim.model.sha256, self._key, data, recipe.calibration.samples, recipe.calibration.seed, recipe.target])
         return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+
+def use_encodings(sim: QuantSim, wanted: EncodingsFile, base: Path) -> None:
+    """Encodings from a file: those that match `frozen` stay whatever is calibrated, the others serve until data are seen.
+
+    Raises:
+        BadInput: the file does not fit the model, or holds another width than the recipe asks for.
+    """
+    found = to_quantization(read_encodings(base / wanted.file), sim.model)
+    planned = {**{n: p.dtype for n, p in sim.plan.activations.items()}, **{n: p.dtype for n, p in sim.plan.weights.items()}}
+    missing = set(sim.missing())
+    for name, encoding in {**found.activations, **found.constants}.items():
+        frozen = fnmatchcase(name, wanted.frozen)
+        if name not in planned or not (frozen or name in missing):
+            continue
+        if encoding.dtype != planned[name]:
+            raise BadInput(f"{wanted.file}: {name!r} is {encoding.dtype} in the file and {planned[name]} under the recipe; "
+                           "change the recipe's precision, or leave the tensor out of `encodings.frozen`")
+        sim.override(name, encoding)
 
 
 def steps_key(recipe: Recipe) -> str:

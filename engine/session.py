@@ -40,8 +40,9 @@ class Session:
 
     def __init__(self, model: Model, evaluation: Dataset | None = None, calibration: Dataset | None = None,
                  training: Dataset | None = None, metric: str | None = None, cache: Path | None = None, allow_code: bool = False,
-                 strict: bool = False) -> None:
+                 strict: bool = False, base: Path = Path()) -> None:
         """Data are checked against the model's inputs. With one of the two sets given it is split in two disjoint halves.
+        Paths inside a recipe are relative to `base`, the folder of its file.
 
         Raises:
             BadInput: data that do not fit the model.
@@ -59,7 +60,7 @@ class Session:
         sample = calibration or evaluation
         self.model = model if sample is None else model.with_sample(sample.batch(0, 1))
         self.metric: Metric | None = None if evaluation is None else resolve_metric(metric, evaluation, model.outputs, allow_code=allow_code)
-        self._cache, self._strict = cache, strict
+        self._cache, self._strict, self._base = cache, strict, base
         self._rooms: OrderedDict[str, Room] = OrderedDict()
         self._comparison: Comparison | None = None
 
@@ -166,7 +167,7 @@ class Session:
         key = steps_key(recipe)
         if key not in self._rooms:
             self._check_model(recipe)
-            self._rooms[key] = Room(self.model, recipe, self.calibration, self._cache, self._strict, progress)
+            self._rooms[key] = Room(self.model, recipe, self.calibration, self._cache, self._strict, self._base, progress)
             if len(self._rooms) > MAX_ROOMS:
                 self._rooms.popitem(last=False)
         self._rooms.move_to_end(key)

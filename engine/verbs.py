@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -46,9 +47,10 @@ def _model_of(arguments: Arguments, recipe: Recipe) -> Model:
     return load_model(Path(arguments.recipe).parent / recipe.model.path)
 
 
-def _session(arguments: Arguments, model: Model) -> Session:
+def _session(arguments: Arguments, model: Model, cache: Path | None = None) -> Session:
     evaluation, calibration = (_data(getattr(arguments, key, None), model) for key in ("evaluation", "calibration"))
-    return Session(model, evaluation, calibration, metric=arguments.metric, allow_code=True, strict=arguments.strict)
+    return Session(model, evaluation, calibration, metric=arguments.metric, cache=cache, allow_code=True, strict=arguments.strict,
+                   base=Path(arguments.recipe).parent if getattr(arguments, "recipe", None) else Path())
 
 
 def _data(spec: str | None, model: Model) -> Dataset | None:
@@ -95,10 +97,13 @@ def simulate(arguments: Arguments) -> int:
 
 
 def quantize(arguments: Arguments) -> int:
-    """Measures, exports and verifies."""
+    """Measures, exports and verifies. What calibration found is kept beside the output until all is done, so that a
+    second start after an interruption goes on from there."""
     recipe = recipe_of(arguments)
-    session = _session(arguments, _model_of(arguments, recipe))
+    kept = arguments.out.with_name(f".{arguments.out.name}.resume")
+    session = _session(arguments, _model_of(arguments, recipe), kept)
     found = _with_bar(arguments, lambda progress: session.quantize(recipe, arguments.out, progress, arguments.allow_illegal))
+    shutil.rmtree(kept, ignore_errors=True)
     _save(arguments, found)
     _print_report(found["report"])
     _print_files(found["files"])

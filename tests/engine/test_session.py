@@ -168,3 +168,20 @@ def test_illegal_precisions_are_measured_but_not_exported(session: Session, tmp_
     with pytest.raises(IllegalPrecision, match="--allow-illegal"):
         session.export(recipe, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_frozen_encodings_come_from_a_file(session: Session, sample: Path, tmp_path: Path) -> None:
+    session.export(Recipe(), tmp_path / "out")
+    (tmp_path / "fixed.encodings").write_text((tmp_path / "out" / "model.encodings").read_text())
+    fresh = Session(load_model(sample / "model.onnx"), load_data(sample / "evaluation.npz").take(range(64)),
+                    load_data(sample / "calibration.npz"), base=tmp_path)
+    recipe = Recipe.parse({"mixdown": 1, "encodings": {"file": "fixed.encodings"}, "calibration": {"samples": 8, "method": "mse"}})
+    rows = {x["name"]: x for x in fresh.calibrate(recipe)["tensors"]}
+    want = {x["name"]: x for x in session.calibrate(Recipe())["tensors"]}
+    assert all(rows[name]["frozen"] for name in want)
+    assert {n: (x["scale"], x["zero_point"]) for n, x in rows.items()} == {n: (x["scale"], x["zero_point"]) for n, x in want.items()}
+    some = Recipe.parse({"mixdown": 1, "encodings": {"file": "fixed.encodings", "frozen": "image"}, "calibration": {"samples": 8}})
+    rows = {x["name"]: x for x in fresh.calibrate(some)["tensors"]}
+    assert [n for n, x in rows.items() if x["frozen"]] == ["image"]
+    with pytest.raises(BadInput, match="int8 in the file and int16"):
+        fresh.measure(Recipe.parse({"mixdown": 1, "precision": "w8a16", "encodings": {"file": "fixed.encodings"}}))
