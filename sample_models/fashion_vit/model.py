@@ -4,7 +4,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-STEM, WIDTH, DEPTH, HEADS, HIDDEN, CLASSES = 16, 48, 4, 4, 96, 10
+STEM, WIDTH, DEPTH, HEADS, HIDDEN, CLASSES = 24, 48, 3, 4, 96, 10
 TOKENS = 49  # 7 x 7: each of the stem's two convolutions halves the picture
 
 
@@ -62,7 +62,7 @@ class Block(nn.Module):
 
 
 class FashionViT(nn.Module):
-    """A stem of two convolutions, learned positions, four blocks, the mean over the tokens, a linear classifier."""
+    """A stem of two convolutions, learned positions, three blocks, the mean over the tokens, a linear classifier."""
 
     def __init__(self) -> None:
         super().__init__()
