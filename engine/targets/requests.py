@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 
 import onnx_ir as ir
 
@@ -35,6 +36,9 @@ class OpInfo:
     name: str
     op_type: str
     module: str
+
+
+Named = Layer | OpInfo
 
 
 @dataclass(frozen=True)
@@ -95,29 +99,31 @@ def _has_encoding(name: str, placement: Placement) -> bool:
     return root is not None and root.quantized
 
 
-def _matched(
-    recipe: Recipe, items: Sequence[Layer] | Sequence[OpInfo], others: Sequence[Layer] | Sequence[OpInfo]
-) -> dict[str, LayerRequest]:
+def _matched(recipe: Recipe, items: Sequence[Named], others: Sequence[Named]) -> dict[str, LayerRequest]:
     """The requests for some nodes, with the patterns that mean only other nodes left out.
 
     Layers are matched apart from other ops, so that a module's name means its layers and its ops
     although an op may bear the same name.
     """
-    entries = []
-    for pattern, request in recipe.layers:
-        one = replace(recipe, layers=((pattern, request),))
-        if _fits(one, items):
-            entries.append((pattern, request))
-        elif not _fits(one, others):
-            match_layers(one, [*items, *others])  # raises, naming the nearest of all
-    return match_layers(replace(recipe, layers=tuple(entries)), items) if entries else {}
+    here, there = _Index(items), _Index(others)
+    entries = [(p, r) for p, r in recipe.layers if here.has(p) or not there.has(p)]
+    if all(here.has(pattern) for pattern, _ in entries):
+        return match_layers(replace(recipe, layers=tuple(entries)), items)
+    return match_layers(recipe, [*items, *others])  # raises, naming the nearest of all
 
 
-def _fits(recipe: Recipe, items: Sequence[Layer] | Sequence[OpInfo]) -> bool:
-    try:
-        return bool(match_layers(recipe, items))
-    except BadInput:
-        return False
+class _Index:
+    """Tells whether a pattern of the recipe means any of some nodes, without walking over them for plain names."""
+
+    def __init__(self, items: Sequence[Named]) -> None:
+        self.names = {item.name for item in items} | {item.module for item in items if item.module}
+        self.types = {f"op:{item.op_type}" for item in items}
+
+    def has(self, pattern: str) -> bool:
+        """Whether a name, module path, `op:TYPE` or glob means one of the nodes."""
+        if pattern in self.names or pattern in self.types:
+            return True
+        return any(c in pattern for c in "*?[") and any(fnmatchcase(name, pattern) for name in self.names)
 
 
 def asked_of_tensors(
