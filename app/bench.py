@@ -34,6 +34,7 @@ class Bench:
     resolved_before: Result | None
     facts: Result | None = None
     inspected: str = ""
+    stopped: str = ""
 
     @cached_property
     def doc(self) -> recipes.Doc:
@@ -93,6 +94,7 @@ def load(client: Any, project: str, current: int = -1) -> Bench:
     name = str(layers[current]["name"]) if 0 <= current < len(layers) else ""
     return Bench(now.project, recipe, now.can_undo, now.can_redo, jobs, model=model, resolved=resolved, report=report,
                  facts=client.latest(project, "layer", recipe, name=name) if name else None, inspected=name,
+                 stopped=client.worker_stopped(project),
                  calibrated=client.latest(project, "calibrate", recipe),
                  before=report or client.latest_any(project, "measure"),
                  resolved_before=resolved or client.latest_any(project, "resolve"))
@@ -127,8 +129,8 @@ def measurable(bench: Bench) -> bool:
 
 
 def ensure(client: Any, bench: Bench) -> bool:
-    """Starts what is missing; true when something was started."""
-    todo = wanted(bench)
+    """Starts what is missing; true when something was started. A worker that died waits for its Restart button."""
+    todo = [] if bench.stopped else wanted(bench)
     for verb, args in todo:
         client.submit(bench.project.id, verb, args)
     return bool(todo)
@@ -139,6 +141,16 @@ def remeasure(client: Any, bench: Bench) -> None:
     for verb, result in (("open", bench.model), ("resolve", bench.resolved), ("measure", bench.report)):
         if result is None and (bench.job(verb) is None or bench.job(verb).state in STOPPED):  # type: ignore[union-attr]
             client.submit(bench.project.id, verb, arguments(bench, verb))
+
+
+def go_on(client: Any, bench: Bench) -> None:
+    """Starts again what failed: after a worker's death all that it had to do, else the last job alone."""
+    failed = bench.failure
+    lost = [j for j in bench.jobs if j.state == "failed" and failed is not None and j.error == failed.error]
+    if bench.stopped:
+        client.restart(bench.project.id)
+    for verb, args in {j.verb: dict(j.args) for j in lost}.items():
+        client.submit(bench.project.id, verb, args)
 
 
 def edit(client: Any, project: str, text: str, label: str) -> str:

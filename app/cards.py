@@ -1,4 +1,4 @@
-"""A project's card: a thumbnail of its precisions layer by layer, accuracy, size. Plain SVG, no script."""
+"""A project's card: a thumbnail of its precisions layer by layer, accuracy, size."""
 from __future__ import annotations
 
 import re
@@ -7,8 +7,6 @@ from html import escape
 from typing import Any
 
 from app import numbers
-
-WIDTH, HEIGHT = 300.0, 54.0
 
 
 def bits(precision: str) -> int:
@@ -20,19 +18,14 @@ def bits(precision: str) -> int:
 def strips(thumbnail: Mapping[str, Any] | None) -> str:
     """One bar a layer: its height says its bits, its colour whether they are few."""
     layers = list((thumbnail or {}).get("layers") or [])
-    if not layers:
-        return (f"<svg viewBox='0 0 {WIDTH:.0f} {HEIGHT:.0f}' preserveAspectRatio=none><rect x=0 y={HEIGHT - 2} width={WIDTH} "
-                "height=2 fill='var(--off)'/></svg>")
-    step = WIDTH / len(layers)
-    gap = min(2.0, step * 0.25)
     bars = []
-    for i, layer in enumerate(layers):
+    for layer in layers:
         n = bits(str(layer.get("precision", "")))
-        height = 6 + (HEIGHT - 8) * {32: 1.0, 16: 0.8}.get(n, min(n, 16) / 14)
+        height = 12 + 88 * {32: 1.0, 16: 0.8}.get(n, min(n, 16) / 14)
         tone = "text3" if n >= 16 else "accent" if n >= 8 else "ok"
-        bars.append(f"<rect x='{i * step:.2f}' y='{HEIGHT - height:.1f}' width='{step - gap:.2f}' height='{height:.1f}' "
-                    f"rx='1' fill='var(--{tone})'/>")
-    return f"<svg viewBox='0 0 {WIDTH:.0f} {HEIGHT:.0f}' preserveAspectRatio=none>{''.join(bars)}</svg>"
+        bars.append(f"<i style='height:{height:.0f}%;background:var(--{tone})'></i>")
+    many = " many" if len(layers) > 120 else ""
+    return f"<div class='bars{many}' title='one bar a layer: its weight bits'>{''.join(bars)}</div>"
 
 
 def card(project: Any) -> str:

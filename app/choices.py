@@ -20,3 +20,13 @@ def targets() -> tuple[str, ...]:
     """The names of the targets that come with Mixdown, the usual one first."""
     names = sorted(p.stem for p in TARGETS.glob("*.json") if "schema" not in p.stem)
     return tuple([n for n in names if n == FIRST] + [n for n in names if n != FIRST]) or (FIRST,)
+
+
+def method_name(method: str) -> str:
+    """A range method on screen; an empty one follows its class."""
+    return METHODS.get(method, "as its class")
+
+
+def metric_name(metric: str) -> str:
+    """A metric on screen."""
+    return METRICS.get(metric, metric)

@@ -65,10 +65,10 @@ def count_text(count: float) -> str:
 
 
 def short(value: float | None) -> str:
-    """A range's end or a scale: four significant figures."""
+    """A range's end or a scale: three significant figures."""
     if value is None:
         return "\u2013"
-    return minus(f"{value:.4g}")
+    return minus(f"{value:.3g}")
 
 
 def share(value: float | None) -> str:

@@ -10,7 +10,7 @@ from app import numbers, recipes
 from app.bench import Bench
 
 Facts = Mapping[str, Any]
-COLUMNS = ("tensor", "class", "type", "method", "low", "high", "clipped, calibration %", "clipped, evaluation %", "own")
+COLUMNS = ("tensor", "type", "method", "low", "high", "clip cal. %", "clip eval. %", "own")
 
 
 def tensors(bench: Bench) -> list[Facts]:
@@ -20,7 +20,7 @@ def tensors(bench: Bench) -> list[Facts]:
 
 def frame(rows: list[Facts]) -> pd.DataFrame:
     """The table of ranges."""
-    return pd.DataFrame([[t["name"], t.get("kind", ""), _type(t), _method(t.get("method")), t.get("low"), t.get("high"),
+    return pd.DataFrame([[t["name"], _type(t), _method(t.get("method")), t.get("low"), t.get("high"),
                           _percent(t.get("clipped_calibration")), _percent(t.get("clipped_evaluation")), _own(t)]
                          for t in rows], columns=list(COLUMNS))
 
@@ -38,7 +38,8 @@ def _widest(value: Any, choose: Any) -> float | None:
 
 
 def _type(tensor: Facts) -> str:
-    return " ".join(str(tensor.get(k) or "") for k in ("dtype", "symmetry")).strip()
+    symmetry = str(tensor.get("symmetry") or "").replace("symmetric", "sym").replace("asym", "asym")
+    return f"{tensor.get('dtype') or ''} {symmetry}".strip()
 
 
 def _method(value: Any) -> str:

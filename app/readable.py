@@ -4,26 +4,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-_GEMM = ("Gemm", "MatMul")
+# The engine's kind of a layer → glyph and colour.
+GLYPHS = {"depthwise": "dw", "pointwise": "pw", "conv": "conv", "conv_transpose": "conv", "gemm": "gemm", "matmul": "gemm"}
+NAMES = {"depthwise": "Depthwise", "pointwise": "Conv 1\u00d71", "conv_transpose": "ConvTranspose", "embedding": "Embedding"}
 
 
 def kind(layer: Mapping[str, Any]) -> str:
     """The glyph and colour of a layer: `conv`, `pw` (1x1), `dw` (depthwise), `gemm`, or `se` for all else."""
-    said = str(layer.get("kind") or "").lower()
-    op, shape = str(layer.get("op_type") or ""), list(layer.get("weight_shape") or [])
-    if "depth" in said or (op == "Conv" and len(shape) == 4 and shape[1] == 1 and shape[0] > 1):
-        return "dw"
-    if "point" in said or (op == "Conv" and len(shape) >= 3 and all(k == 1 for k in shape[2:])):
-        return "pw"
-    if op in ("Conv", "ConvTranspose"):
-        return "conv"
-    return "gemm" if op in _GEMM else "se"
+    return GLYPHS.get(str(layer.get("kind") or ""), "se")
 
 
 def op_name(layer: Mapping[str, Any]) -> str:
     """The op in the words of the table."""
-    names = {"dw": "Depthwise", "pw": "Conv 1\u00d71"}
-    return names.get(kind(layer), str(layer.get("op_type") or ""))
+    return NAMES.get(str(layer.get("kind") or ""), str(layer.get("op_type") or ""))
 
 
 def shape_text(shape: Any) -> str:

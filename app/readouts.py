@@ -17,7 +17,7 @@ Part = dict[str, Any]
 def metric(bench: Bench) -> tuple[str, str]:
     """The metric's name and unit."""
     said = dict((bench.model or {}).get("metric") or {})
-    unit = str(said.get("unit") or "")
+    unit = {"share": "%"}.get(str(said.get("unit") or ""), str(said.get("unit") or ""))
     name = str(said.get("name") or bench.project.metric or "")
     return name, unit or ("%" if name in ("top1", "top5", "agreement", "accuracy", "miou", "") else "")
 
@@ -121,7 +121,7 @@ def running(bench: Bench) -> Part | None:
     if not bench.active:
         return None
     job, more = bench.active[0], len(bench.active) - 1
-    text = job.message or VERBS.get(job.verb, job.verb)
+    text = "starting" if job.state == "queued" else job.message or VERBS.get(job.verb, job.verb)
     return {"id": job.id, "text": text + (f" \u00b7 {more} waiting" if more else ""), "fraction": float(job.fraction),
             "eta": numbers.seconds(job.eta)}
 
@@ -130,7 +130,7 @@ def calibration_state(bench: Bench) -> str:
     """`fresh`, `stale` or `never`, over all tensors that need ranges from data."""
     tensors = (bench.resolved or bench.resolved_before or {}).get("tensors", [])
     states = {t.get("calibrated") for t in tensors if t.get("quantized")}
-    if bench.calibrated is not None or bench.report is not None or states and not states & {"never", "stale"}:
+    if bench.calibrated is not None or bench.report is not None or (states and not states & {"never", "stale"}):
         return "fresh"
     return "stale" if "stale" in states or "fresh" in states else "never"
 

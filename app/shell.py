@@ -72,7 +72,8 @@ def pulse(client: Any, found: Bench) -> tuple[Bench, bool]:
     """The bench with its jobs as they are now, and whether anything changed that the page shows."""
     jobs = sorted(client.jobs(found.project.id), key=lambda j: -j.id)
     shape = [(j.id, j.state) for j in jobs]
-    same = shape == [(j.id, j.state) for j in found.jobs] and client.state(found.project.id).recipe == found.recipe
+    same = (shape == [(j.id, j.state) for j in found.jobs] and client.state(found.project.id).recipe == found.recipe
+            and client.worker_stopped(found.project.id) == found.stopped)
     return dataclasses.replace(found, jobs=jobs), not same
 
 
@@ -154,22 +155,19 @@ def _messages(found: Bench | None) -> None:
     if desk and desk.notice:
         st.html(markup.box(desk.notice, "ok"))
         desk.notice = ""
-    if found is not None and found.failure is not None:
-        _failed(found, found.failure)
+    if found is not None and (found.failure is not None or found.stopped):
+        _failed(found)
 
 
-def _failed(found: Bench, job: Any) -> None:
+def _failed(found: Bench) -> None:
     with st.container(key="failure"):
         words, button = st.columns([8, 1.1], gap="small", vertical_alignment="center")
-    what = VERBS.get(job.verb, job.verb)
-    words.html(markup.box(job.error or "The worker stopped", "hot",
-                          f"{what} did not finish. Kept: the recipe, its history and every earlier measurement."))
-    lost = job.kind == "Stopped"
-    if button.button("Restart" if lost else "Try again", key="restart", type="primary", width="stretch"):
-        client = state.client()
-        if lost:
-            client.restart(found.project.id)
-        client.submit(found.project.id, job.verb, dict(job.args))
+    job = found.failure
+    what = f"{VERBS.get(job.verb, job.verb)} did not finish. " if job is not None else ""
+    words.html(markup.box(found.stopped or (job.error if job is not None else ""), "hot",
+                          f"{what}Kept: the recipe, its history and every earlier measurement."))
+    if button.button("Restart" if found.stopped else "Try again", key="restart", type="primary", width="stretch"):
+        benches.go_on(state.client(), found)
         st.rerun()
 
 
@@ -184,15 +182,21 @@ def _tray(found: Bench | None) -> None:
         if st.button("Cancel", key=f"cancel-{job.id}"):
             state.client().cancel(job.id)
             st.rerun()
-    old = [j for j in jobs if j.state not in ("running", "queued")][:10]
+    old = [j for j in jobs if j.state not in ("running", "queued") and worth(j)][:12]
     st.html(markup.heading("done") + "".join(job_card(j) for j in old) if old else markup.foot("Nothing has run yet."))
+
+
+def worth(job: Any) -> bool:
+    """Whether a finished job is told in the tray: looking things up is not, unless it failed."""
+    return job.verb not in ("layer", "resolve", "open") or job.state == "failed"
 
 
 def job_card(job: Any) -> str:
     """One job in the tray."""
     name = VERBS.get(job.verb, job.verb)
     if job.state not in ("running", "queued"):
-        return f"<div class='md-job old'><div class=r><span>{markup.escape(name)}</span><span>{job.state}</span></div></div>"
+        took = f"{job.state}, {max(job.updated - job.created, 0):.1f} s"
+        return f"<div class='md-job old'><div class=r><span>{markup.escape(name)}</span><span>{took}</span></div></div>"
     left = "waiting" if job.state == "queued" else f"{100 * job.fraction:.0f} % \u00b7 {numbers.seconds(job.eta)}"
     bar = f"<div class=b><i style='width:{100 * job.fraction:.0f}%'></i></div>"
     return (f"<div class=md-job><div class=r><span>{markup.escape(job.message or name)}</span><span>{left}</span></div>"

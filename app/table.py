@@ -7,11 +7,10 @@ from typing import Any
 from app import choices, numbers, recipes
 from app.bench import Bench
 from app.readable import kind, op_name
-from app.readouts import calibration_state, current
+from app.readouts import calibration_state
 from app.state import Desk
 
 Data = dict[str, Any]
-NO_CHOICE = {"": ""}
 
 
 def static(bench: Bench) -> list[Data]:
@@ -25,14 +24,14 @@ def live(bench: Bench) -> Data:
     asked = recipes.requests(bench.doc, bench.layers)
     found = bench.resolved or bench.resolved_before or {}
     resolved = {x["name"]: x for x in found.get("layers", [])}
-    sqnr = {x["name"]: x.get("sqnr_db") for x in (current(bench) or {}).get("layers", [])}
+    sqnr = {x["name"]: x.get("sqnr_db") for x in (bench.report or bench.before or {}).get("layers", [])}
     rows = [resolved.get(x["name"], {}) for x in bench.layers]
     sizes = [int(row.get("size_bytes") or x.get("fp32_size_bytes") or 0) for row, x in zip(rows, bench.layers, strict=True)]
     return {"req": [a.precision for a in asked], "own": [a.own for a in asked], "byp": [a.bypassed for a in asked],
             "eff": ["" if bench.resolved is None else str(row.get("precision") or "") for row in rows],
             "reason": [str(row.get("reason") or "") if bench.resolved is not None else "" for row in rows],
             "legal": [bool(row.get("legal", True)) for row in rows], "size": sizes,
-            "sqnr": [_db(sqnr.get(x["name"])) for x in bench.layers], "stale": bench.report is None and bench.partial is None}
+            "sqnr": [_db(sqnr.get(x["name"])) for x in bench.layers], "stale": bench.report is None}
 
 
 def _db(value: Any) -> float | None:

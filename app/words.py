@@ -6,8 +6,8 @@ from typing import Any
 
 from app import numbers, recipes
 from app.bench import Bench
+from app.figures.histogram import grid_every, outside
 from app.readable import shape_text
-from app.readouts import current
 
 Facts = Mapping[str, Any]
 
@@ -21,7 +21,7 @@ def resolved_layer(bench: Bench, name: str) -> Facts:
 def layer_facts(bench: Bench, layer: Facts, resolved: Facts) -> list[tuple[str, str, str]]:
     """The layer's key figures."""
     size, unit = numbers.size(float(resolved.get("size_bytes") or layer.get("fp32_size_bytes") or 0))
-    measured = {x["name"]: x.get("sqnr_db") for x in (current(bench) or {}).get("layers", [])}
+    measured = {x["name"]: x.get("sqnr_db") for x in (bench.report or bench.before or {}).get("layers", [])}
     precision = "float" if resolved.get("bypassed") else str(resolved.get("precision") or "\u2013").upper()
     return [("precision", precision, ""), ("SQNR", numbers.figure(measured.get(layer["name"]), "dB"), "dB"),
             ("size", size, unit), ("params", numbers.count_text(layer.get("params") or 0), ""),
@@ -54,43 +54,32 @@ def _sentence(words: str) -> str:
 
 
 def clip(facts: Facts) -> tuple[float | None, float | None, float | None]:
-    """The clip lines of a layer's weight and the step of its grid (per-channel: the widest channel's)."""
-    lines = facts.get("clip") or facts.get("clip_lines") or {}
-    low = lines.get("low", facts.get("low")) if isinstance(lines, Mapping) else lines[0]
-    high = lines.get("high", facts.get("high")) if isinstance(lines, Mapping) else lines[1]
-    step = facts.get("step", facts.get("grid_step"))
-    return _end(low, min), _end(high, max), _end(step, max)
+    """The clip lines of a layer's weight and the step of its grid (per channel: the widest limits, the middle step)."""
+    encoding = facts.get("encoding") or {}
+    return encoding.get("low"), encoding.get("high"), encoding.get("step")
 
 
-def _end(value: Any, choose: Any) -> float | None:
-    if isinstance(value, (list, tuple)):
-        return float(choose(value)) if value else None
-    return None if value is None else float(value)
+def weights_caption(facts: Facts) -> tuple[str, str]:
+    """What the weights' histogram shows: type and grid, then the clip lines and what lies outside."""
+    encoding, (low, high, step) = facts.get("encoding") or {}, clip(facts)
+    if low is None or high is None:
+        return "Weights, in float", ""
+    every = grid_every(low, high, step) if step else 1
+    levels = f", every {every}th level" if every > 1 else ""
+    share = numbers.share(outside(facts["histogram"], low, high))
+    return (f"Weights, {encoding.get('dtype')} {encoding.get('granularity')}{levels}",
+            f"clip {numbers.short(low)} to {numbers.short(high)}, {share} outside")
 
 
 def tensor_rows(facts: Facts) -> list[tuple[Any, ...]]:
-    """Name, type, range and explanation of each tensor a layer reads or writes."""
-    listed: list[tuple[str, Facts]] = []
-    for key, arrow in (("inputs", "in"), ("outputs", "out"), ("tensors", "")):
-        listed += [(arrow, t) for t in facts.get(key) or [] if isinstance(t, Mapping)]
-    return [(t.get("name", ""), tensor_type(t), range_text(t), t.get("explanation") or t.get("reason") or arrow)
-            for arrow, t in listed]
-
-
-def tensor_type(tensor: Facts) -> str:
-    """The type of a tensor's quantizer, or that it has none."""
-    encoding = tensor.get("encoding") if isinstance(tensor.get("encoding"), Mapping) else tensor
-    dtype = (encoding or {}).get("dtype") or tensor.get("dtype")
-    if not dtype or tensor.get("quantized") is False:
-        return "float"
-    symmetry = (encoding or {}).get("symmetry") or tensor.get("symmetry")
-    return f"{dtype} {symmetry}" if symmetry else str(dtype)
+    """Name, role, type, range and explanation of each tensor a layer reads or writes."""
+    return [(t.get("name", ""), t.get("role", ""), str(t.get("dtype", "")), range_text(t), t.get("explain", ""))
+            for t in facts.get("tensors") or []]
 
 
 def range_text(tensor: Facts) -> str:
     """The range of a tensor's encoding."""
-    encoding = tensor.get("encoding") if isinstance(tensor.get("encoding"), Mapping) else tensor
-    low, high = (_end((encoding or {}).get(k), c) for k, c in (("low", min), ("high", max)))
+    low, high = tensor.get("low"), tensor.get("high")
     return "" if low is None or high is None else f"{numbers.short(low)} to {numbers.short(high)}"
 
 
@@ -110,7 +99,7 @@ def coverage(tensors: Sequence[Facts], text: str) -> list[tuple[Any, ...]]:
     wanted = text.strip().lower()
     rows = []
     for t in tensors:
-        reason = str(t.get("explanation") or t.get("reason") or "")
+        reason = str(t.get("explain") or t.get("reason") or "")
         if wanted and wanted not in f"{t['name']} {t.get('kind', '')} {reason}".lower():
             continue
         gets = (str(t.get("dtype") or "quantized"), "ok") if t.get("quantized") else ("float", "d")

@@ -50,9 +50,9 @@ def _choices(found: Bench, desk: Desk) -> None:
     st.html(markup.facts([("data", str(source.get("name") or "none"), ""), ("samples", f"{source.get('samples') or 0:,}", "")]))
     methods = list(choices.METHODS)
     weights = st.selectbox("Weights", methods, methods.index(ranges.method_of(found.doc, "weights")),
-                           format_func=choices.METHODS.get, key=f"cal-w-{desk.rev}")
+                           format_func=choices.method_name, key=f"cal-w-{desk.rev}")
     activations = st.selectbox("Activations", methods, methods.index(ranges.method_of(found.doc, "activations")),
-                               format_func=choices.METHODS.get, key=f"cal-a-{desk.rev}")
+                               format_func=choices.method_name, key=f"cal-a-{desk.rev}")
     samples = st.number_input("Samples", 1, 1_000_000, ranges.samples_of(found.doc), key=f"cal-n-{desk.rev}")
     job = found.job("calibrate")
     if job is not None and job.state in ("queued", "running"):
@@ -60,7 +60,7 @@ def _choices(found: Bench, desk: Desk) -> None:
             state.client().cancel(job.id)
             st.rerun()
     elif st.button("Calibrate", type="primary", key="calibrate", width="stretch"):
-        _calibrate(found, desk, ranges.with_choices(found.doc, weights, activations, int(samples)))
+        _calibrate(found, desk, ranges.with_choices(found.doc, str(weights), str(activations), int(samples)))
 
 
 def _calibrate(found: Bench, desk: Desk, doc: recipes.Doc) -> None:
@@ -78,13 +78,14 @@ def _table(found: Bench, desk: Desk, rows: list[Mapping[str, Any]]) -> Mapping[s
     result = found.calibrated or {}
     st.html(markup.caption(f"Ranges of {len(rows)} tensors from {result.get('samples', 0):,} samples",
                            f"{float(result.get('seconds') or 0):.1f} s; a click shows the tensor"))
-    digits = st.column_config.NumberColumn(format="%.4g", width=64)
-    clipped = st.column_config.NumberColumn(format="%.3f", width=92)
+    digits = st.column_config.NumberColumn(format="%.4g", width=62)
+    clipped = st.column_config.NumberColumn(format="%.3f", width=72)
     event: Any = st.dataframe(
         ranges.frame(rows), hide_index=True, height=318, row_height=26, key="ranges", on_select="rerun",
         selection_mode="single-row", column_config={
-            "tensor": st.column_config.TextColumn(width=168), "class": st.column_config.TextColumn(width=70), "low": digits,
-            "high": digits, "clipped, calibration %": clipped, "clipped, evaluation %": clipped})
+            "tensor": st.column_config.TextColumn(width=150), "type": st.column_config.TextColumn(width=72),
+            "method": st.column_config.TextColumn(width=66), "own": st.column_config.TextColumn(width=56), "low": digits,
+            "high": digits, "clip cal. %": clipped, "clip eval. %": clipped})
     chosen = list(event.selection.rows)
     if chosen and chosen[0] < len(rows):
         desk.tensor = str(rows[chosen[0]]["name"])
@@ -104,7 +105,7 @@ def _tensor(found: Bench, desk: Desk, tensor: Mapping[str, Any]) -> None:
     last = high.text_input("Max", _text(own.get("max")), placeholder=numbers.short(tensor.get("high")), key=f"max-{name}-{desk.rev}")
     methods = ["", *choices.METHODS]
     kind = method.selectbox("Method", methods, methods.index(_name(own.get("method"))), key=f"method-{name}-{desk.rev}",
-                            format_func=lambda m: choices.METHODS.get(m, "as its class"))
+                            format_func=choices.method_name)
     put, freeze, reset = st.columns(3, gap="small")
     if put.button("Set", key="own-set", width="stretch"):
         _override(found, desk, name, first, last, kind)

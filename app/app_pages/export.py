@@ -106,7 +106,7 @@ def _commands(found: Bench, result: Mapping[str, Any] | None) -> None:
     except MixdownError as error:
         words = str(error)
     st.html(markup.heading("Reproduce these figures without the workbench"))
-    st.code(words, language="bash")
+    st.code(words, language=None, wrap_lines=True)
     for command in (result or {}).get("commands", []):
         st.html(markup.heading(str(command["title"])))
-        st.code(str(command["text"]), language="bash")
+        st.code(str(command["text"]), language=None, wrap_lines=True)

@@ -6,9 +6,9 @@ from typing import Any
 
 import streamlit as st
 
-from app import markup, numbers, state, words
+from app import markup, state, words
 from app.bench import Bench
-from app.figures.histogram import channels_figure, grid_every, histogram_figure, outside
+from app.figures.histogram import channels_figure, histogram_figure
 from app.figures.template import CONFIG
 from app.readable import describe
 from app.state import Desk
@@ -31,22 +31,17 @@ def draw(found: Bench, desk: Desk) -> None:
 
 
 def _weights(facts: Mapping[str, Any]) -> None:
-    histogram = facts.get("weight_histogram") or facts.get("histogram")
+    histogram = facts.get("histogram")
     if not histogram or not histogram.get("counts"):
         return
     low, high, step = words.clip(facts)
-    right = ""
-    if low is not None and high is not None:
-        every = grid_every(low, high, step) if step else 1
-        right = f"clip {numbers.short(low)} to {numbers.short(high)}, {numbers.share(outside(histogram, low, high))} outside"
-        right += f"; every {every}th level" if every > 1 else ""
-    st.html(markup.caption("Weights and their grid", right))
+    st.html(markup.caption(*words.weights_caption(facts)))
     figure = histogram_figure(state.theme(), histogram, low, high, step, height=206, title="weight value")
     st.plotly_chart(figure, theme=None, key="weights", config=CONFIG)
 
 
 def _channels(facts: Mapping[str, Any]) -> None:
-    ranges = facts.get("channels") or facts.get("per_channel") or {}
+    ranges = facts.get("channels") or {}
     low, high = list(ranges.get("low") or []), list(ranges.get("high") or [])
     if len(low) < 2:
         return
@@ -58,4 +53,6 @@ def _tensors(facts: Mapping[str, Any]) -> None:
     rows = words.tensor_rows(facts)
     if rows:
         st.html(markup.heading("Tensors it reads and writes")
-                + markup.table([("tensor", "m"), ("type", "d"), ("range", "n"), ("", "d")], rows))
+                + markup.table([("tensor", "m"), ("", "d"), ("type", "d"), ("range", "n"), ("why", "d")], rows))
+    if facts.get("explain_weight"):
+        st.html(markup.heading("Its weight") + markup.text(str(facts["explain_weight"])))

@@ -11,7 +11,6 @@ from app.app_pages import data_panel
 from app.bench import Bench
 from app.figures.template import CONFIG
 from app.figures.treemap import treemap_figure
-from app.readable import op_name
 from app.readouts import metric
 
 MEASURES = {"params": "Parameters", "macs": "MACs"}
@@ -28,18 +27,18 @@ def draw() -> None:
         return
     with st.container(key="panel_report"):
         _report(found, found.model)
-    with st.container(key="stack_cost"):
+    with st.container(key="stack_model"):
         left, right = st.columns([1.5, 1], gap="small")
-    with left, st.container(key="panel_cost"):
-        _cost(found)
-    with right, st.container(key="panel_ops"):
-        _ops(found.model)
-    with st.container(key="stack_data"):
-        left, right = st.columns([1.5, 1], gap="small")
-    with left, st.container(key="panel_coverage"):
-        _coverage(found)
-    with right, st.container(key="panel_data"):
-        data_panel.draw(found, found.model)
+    with left:
+        with st.container(key="panel_cost"):
+            _cost(found)
+        with st.container(key="panel_coverage"):
+            _coverage(found)
+    with right:
+        with st.container(key="panel_data"):
+            data_panel.draw(found, found.model)
+        with st.container(key="panel_ops"):
+            _ops(found.model)
 
 
 def _report(found: Bench, model: Mapping[str, Any]) -> None:
@@ -50,7 +49,8 @@ def _report(found: Bench, model: Mapping[str, Any]) -> None:
     weights, weights_unit = numbers.size(float(totals.get("fp32_size_bytes") or 0))
     peak, peak_unit = numbers.size(float(totals.get("activation_peak_bytes") or 0))
     half = numbers.half_width(fp32)
-    st.html(markup.title(str(facts.get("name") or found.project.name), f"opset {facts.get('opset')}, sha256 {str(facts.get('sha256'))[:12]}"))
+    note = f"opset {facts.get('opset')}, sha256 {str(facts.get('sha256'))[:12]}"
+    st.html(markup.title(str(facts.get("name") or found.project.name), note))
     st.html(markup.facts(
         [(f"float {name}", numbers.figure((fp32 or {}).get("value"), unit), unit), ("layers", str(len(found.layers)), ""),
          ("parameters", numbers.count_text(totals.get("params") or 0), ""), ("MACs", numbers.count_text(totals.get("macs") or 0), ""),
@@ -64,7 +64,7 @@ def _cost(found: Bench) -> None:
     head, switch = st.columns([2, 1], gap="small", vertical_alignment="center")
     head.html(markup.title("Where it lies", "by module; colour is the kind of op"))
     with switch:
-        chosen = st.segmented_control("Measure", list(MEASURES), default="params", format_func=MEASURES.get, key="cost-by",
+        chosen = st.segmented_control("Measure", list(MEASURES), default="params", format_func=lambda m: MEASURES[m], key="cost-by",
                                       label_visibility="collapsed", required=True)
     figure = treemap_figure(state.theme(), found.layers, str(chosen or "params"), height=376)
     st.plotly_chart(figure, theme=None, key="treemap", config=CONFIG)

@@ -21,7 +21,7 @@ def draw(client: Any) -> None:
     name, target, metric = st.columns([1.4, 1, 1.4], gap="small")
     title = name.text_input("Name", key=f"new-name-{round_}", placeholder="as the model's file")
     chosen = target.selectbox("Target", choices.targets(), key=f"new-target-{round_}")
-    judged = metric.selectbox("Metric", list(choices.METRICS), format_func=choices.METRICS.get, key=f"new-metric-{round_}")
+    judged = metric.selectbox("Metric", list(choices.METRICS), format_func=choices.metric_name, key=f"new-metric-{round_}")
     given: dict[str, Any] = {}
     for column, (role, (label, kinds, example)) in zip(st.columns(3, gap="small"), FILES.items(), strict=True):
         upload = column.file_uploader(label, type=kinds, key=f"new-{role}-{round_}")

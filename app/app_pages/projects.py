@@ -33,7 +33,8 @@ def draw() -> None:
 
 
 def _arrive(client: Any) -> bool:
-    """At a window's first run: makes the bundled project; true where it is all there is, so the desk opens."""
+    """At a window's first run: makes the bundled project; true where it is all there is and
+    no page was asked for, so the desk opens."""
     if st.session_state.get("arrived"):
         return False
     st.session_state["arrived"] = True
@@ -41,7 +42,7 @@ def _arrive(client: Any) -> bool:
         client.ensure_sample()
     except MixdownError as error:
         state.window().error = str(error)
-    return len(client.projects()) == 1 and not st.query_params.get("stay")
+    return len(client.projects()) == 1 and "page" not in st.query_params
 
 
 def _card(client: Any, project: Any) -> None:

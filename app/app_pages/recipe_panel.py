@@ -49,7 +49,7 @@ def editor(found: Bench, desk: Desk) -> None:
             desk.rev += 1  # a fresh uploader: the file is taken once
             _apply(found, desk, given.read(MAX_UPLOAD + 1).decode("utf-8", "replace"), f"recipe from {given.name}")
     with st.popover("Reproduce"):
-        st.code(_command(found), language="bash")
+        st.code(_command(found), language=None, wrap_lines=True)
 
 
 def _apply(found: Bench, desk: Desk, text: str, label: str) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from app.figures.template import Figure, layout, upright
@@ -13,7 +14,7 @@ MAX_GRID = 33
 
 def middles(edges: Sequence[float]) -> list[float]:
     """The middle of each bin."""
-    return [(a + b) / 2 for a, b in zip(edges, edges[1:], strict=False)]
+    return [(a + b) / 2 for a, b in pairwise(edges)]
 
 
 def grid_lines(low: float, high: float, step: float) -> list[float]:
@@ -21,7 +22,7 @@ def grid_lines(low: float, high: float, step: float) -> list[float]:
     if not step or step <= 0 or high <= low or not math.isfinite(step):
         return []
     every = grid_every(low, high, step)
-    count = int(round((high - low) / step)) // every
+    count = round((high - low) / step) // every
     return [low + k * every * step for k in range(min(count, 4 * MAX_GRID) + 1)]
 
 
@@ -66,7 +67,7 @@ def histogram_figure(theme: str, histogram: Mapping[str, Any], low: float | None
 
 
 def _widths(edges: Sequence[float]) -> list[float]:
-    return [(b - a) * 0.96 for a, b in zip(edges, edges[1:], strict=False)]
+    return [(b - a) * 0.96 for a, b in pairwise(edges)]
 
 
 def _grid(lines: Sequence[float], top: float, c: Mapping[str, str]) -> Figure:

@@ -8,22 +8,33 @@ from app.figures.template import FONT, Figure, layout
 from app.readable import kind
 from app.theme import tokens
 
+Node = tuple[str, str, str, float, str]
 
-def tree(layers: Sequence[Mapping[str, Any]], measure: str) -> list[tuple[str, str, str, float, str]]:
+
+def tree(layers: Sequence[Mapping[str, Any]], measure: str) -> list[Node]:
     """(id, label, parent id, value, kind) of every module and layer; a module's value is the sum of its layers'."""
     nodes: dict[str, list[Any]] = {}
-    leaves: list[tuple[str, str, str, float, str]] = []
+    leaves: list[Node] = []
     for layer in layers:
-        value = float(layer.get(measure) or 0)
-        parent = ""
-        for part in _parts(str(layer.get("module") or "")):
-            here = f"{parent}/{part}" if parent else part
+        value, module, parent = float(layer.get(measure) or 0), str(layer.get("module") or ""), ""
+        for part in _parts(module):
+            here = f"{parent}.{part}" if parent else part
             node = nodes.setdefault(here, [part, parent, 0.0])
             node[2] += value
             parent = here
         name = str(layer["name"])
-        leaves.append((f"layer:{name}", _short(name, str(layer.get("module") or "")), parent, value, kind(layer)))
+        leaves.append((f"layer:{name}", _short(name, module), parent, value, kind(layer)))
+    _merge_chains(nodes, {leaf[2] for leaf in leaves})
     return [(key, label, parent, total, "") for key, (label, parent, total) in nodes.items()] + leaves
+
+
+def _merge_chains(nodes: dict[str, list[Any]], with_layers: set[str]) -> None:
+    """A module that holds nothing but one other module is drawn as one with it: `13.conv`."""
+    for key in sorted(nodes, key=len, reverse=True):
+        children = [k for k, node in nodes.items() if node[1] == key]
+        if len(children) == 1 and key not in with_layers:
+            child, own = nodes[children[0]], nodes.pop(key)
+            child[0], child[1] = f"{own[0]}.{child[0]}", own[1]
 
 
 def _parts(module: str) -> list[str]:
@@ -48,4 +59,5 @@ def treemap_figure(theme: str, layers: Sequence[Mapping[str, Any]], measure: str
              "textinfo": "label+percent root", "outsidetextfont": {"color": c["text2"], "size": 10.5},
              "insidetextfont": {"color": [c["bg"] if theme == "dark" and n[4] else "#FFFFFF" if n[4] else c["text2"] for n in nodes]},
              "hovertemplate": "%{id}<br>%{value:,} " + unit + "<br>%{percentRoot:.1%}<extra></extra>"}
-    return {"data": [trace], "layout": layout(theme, height=height, margin={"l": 0, "r": 0, "t": 0, "b": 0})}
+    return {"data": [trace], "layout": layout(theme, height=height, uniformtext={"minsize": 9, "mode": "hide"},
+                                             margin={"l": 0, "r": 0, "t": 0, "b": 0})}
