@@ -27,7 +27,11 @@ def clip(spec: NodeSpec) -> Kernel:
             return torch.clamp(x, low, high)  # learned bounds
         lo = fixed_low if low is None else low.item()
         hi = fixed_high if high is None else high.item()
-        return x if lo is None and hi is None else torch.clamp(x, lo, hi)
+        if lo is None and hi is None:
+            return x
+        if lo is not None and hi is not None and lo <= hi and x.requires_grad:
+            return functional.hardtanh(x, lo, hi)  # its backward pass is one kernel, clamp's are several
+        return torch.clamp(x, lo, hi)
 
     return kernel
 
@@ -70,6 +74,8 @@ def celu(spec: NodeSpec) -> Kernel:
 def hard_sigmoid(spec: NodeSpec) -> Kernel:
     """alpha x + beta, held between 0 and 1."""
     alpha, beta = spec.number("alpha", 0.2), spec.number("beta", 0.5)
+    if abs(alpha - 1 / 6) < 1e-6 and beta == 0.5:
+        return functional.hardsigmoid
     return lambda x: torch.clamp(x * alpha + beta, 0.0, 1.0)
 
 

@@ -58,7 +58,7 @@ def div(spec: NodeSpec) -> Kernel:
     return kernel
 
 
-@op("Pow", since=7)
+@op("Pow", since=7, host=(1,))
 def power(spec: NodeSpec) -> Kernel:
     """The result has the type of the base, whatever the exponent's."""
 
@@ -67,7 +67,7 @@ def power(spec: NodeSpec) -> Kernel:
         if exponent.numel() == 1 and exponent.ndim <= base.ndim and not exponent.requires_grad:
             return torch.pow(base, exponent.item()).to(base.dtype)
         if base.dtype.is_floating_point:
-            exponent = exponent.to(base.dtype)
+            exponent = exponent.to(base)
         return torch.pow(base, exponent).to(base.dtype)
 
     return kernel

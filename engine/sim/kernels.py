@@ -83,6 +83,12 @@ def build_kernel(node: ir.Node, index: int, opsets: Mapping[str, int], device: t
     return kernel if device.type == "cpu" else _gathering(kernel, frozenset(found.host))
 
 
+def read_on_host(value: ir.Value, opsets: Mapping[str, int]) -> bool:
+    """Whether all readers take this tensor as python numbers, so that it is best kept on the CPU."""
+    uses = [(use.node, use.idx) for use in value.uses()]
+    return bool(uses) and all(index in node_entry(node, 0, opsets).host for node, index in uses)
+
+
 def _gathering(kernel: Kernel, host: frozenset[int]) -> Kernel:
     """Brings inputs to one device, except those that are read as python numbers.
 
@@ -117,6 +123,8 @@ def unsupported(source: Graph, opset_imports: Mapping[str, int] | None = None) -
         except UnsupportedOp as error:
             messages.append(str(error))
             open_nodes[node] = True
+    if any(a.type == ir.AttributeType.GRAPH for node in graph for a in node.attributes.values()):
+        return messages  # subgraphs read tensors unseen, so that no way could be called the last
     return messages + [
         f"Node {node_label(node, index)!r} ({node.op_type}) passes no gradient on to {blocked!r}, "
         f"which reaches the outputs only through it."

@@ -1,6 +1,7 @@
 """The torch interpreter against ONNX Runtime, and what it promises: hooks, freeing, gradients, parts."""
 from __future__ import annotations
 
+import sys
 import weakref
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from engine.errors import BadInput, UnsupportedOp
+from engine.sim.allocator import keep_freed_memory
 from engine.sim.interpreter import Interpreter
 from engine.sim.kernels import unsupported
 
@@ -186,6 +188,20 @@ def _chain(length: int) -> Interpreter:
     for _ in range(length):
         name = g.add("Sigmoid", name)
     return Interpreter(ir.from_proto(g.model({"x": (TensorProto.FLOAT, [4])}, [name])))
+
+
+def test_relu6_trains_as_clamp_does() -> None:
+    g = GraphMaker()
+    y = g.add("Clip", "x", g.numbers("low", 0.0, np.float32), g.numbers("high", 6.0, np.float32))
+    interpreter = Interpreter(ir.from_proto(g.model({"x": (TensorProto.FLOAT, [4])}, [y])))
+    x = torch.tensor([-1.0, 2.0, 5.0, 7.0], requires_grad=True)
+    interpreter.run({"x": x})[y].sum().backward()
+    assert x.grad is not None and x.grad.tolist() == [0.0, 1.0, 1.0, 0.0]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="a matter of glibc")
+def test_freed_memory_is_kept() -> None:
+    assert keep_freed_memory()
 
 
 def test_tensors_are_freed_at_their_last_use() -> None:
