@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from app import results, samples
-from app.job_runner import runner_for
 from app.reproduce import reproduce
+from app.runners import runner_for
 from engine.errors import BadInput, MixdownError
 from engine.recipe import Recipe
 from engine.store import HistoryLine, Job, Project, Store, default_home

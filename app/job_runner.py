@@ -1,31 +1,24 @@
 """Jobs of all projects: one worker each, live state in memory, what must last in the store.
 
-There is one runner per home and server process (`runner_for`), so every browser session, and a page
+There is one runner per home and server process (`app.runners`), so every browser session, and a page
 after F5, sees the same jobs. Other processes see them through the store.
 """
 from __future__ import annotations
 
-import atexit
-import contextlib
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any
 
+from app.live_jobs import CANCELLING, LiveJobs
 from app.worker_process import WorkerProcess
-from engine.errors import MixdownError
+from engine.errors import BadInput
 from engine.store import Job, Store
+from engine.store.files import disk_errors
 
 KILL_AFTER = 5.0
 MAX_WORKERS = 3
-SAVE_EVERY = 0.2
-_KEEP_LIVE = 300
-_DOING = {"open": "opening the model", "float": "measuring the float model", "resolve": "resolving the recipe",
-          "measure": "measuring", "calibrate": "calibrating", "layer": "looking at a layer",
-          "quantize": "quantizing", "verify": "verifying"}
-_KEPT = "Nothing in the project was lost. Restart it to go on."
 OnResult = Callable[[Job, dict[str, Any]], None]
 
 
@@ -46,11 +39,9 @@ class JobRunner:
     def __init__(self, store: Store, session: str = "", on_result: OnResult | None = None) -> None:
         self.store = store
         self._session, self._on_result = session, on_result
-        self._lock = threading.RLock()
-        self._changed = threading.Condition(self._lock)
+        self._live = LiveJobs(store)
+        self._lock = self._live.lock
         self._seats: dict[str, _Seat] = {}
-        self._live: dict[int, Job] = {}
-        self._saved: dict[int, float] = {}
 
     def start(self, project: str) -> None:
         """Starts the project's worker if it has none."""
@@ -64,8 +55,9 @@ class JobRunner:
             command = ["-m", "engine.worker", "--home", str(self.store.home), "--project", project]
             command += ["--session", self._session] if self._session else []
             log = self.store.projects.folder(project) / "worker.log"
-            seat.worker = WorkerProcess(command, log, lambda w, m: self._message(project, w, m),
-                                        lambda w, code: self._exit(project, w, code))
+            with disk_errors("The worker process cannot be started"):
+                seat.worker = WorkerProcess(command, log, lambda w, m: self._message(project, w, m),
+                                            lambda w, code: self._exit(project, w, code))
 
     def submit(self, project: str, verb: str, args: Mapping[str, Any], fingerprint: str = "") -> Job:
         """A job for the project's worker. One that waits or runs for the same thing already is returned instead."""
@@ -77,36 +69,35 @@ class JobRunner:
             if seat.stopped:
                 return self._refused(project, verb, args, fingerprint, seat.stopped)
             self.start(project)
-            job = self.store.jobs.add(project, verb, args, fingerprint)
-            self._live[job.id] = job
+            job = self._live.add(project, verb, args, fingerprint)
             seat.jobs.append(job.id)
             self._send(seat, job)
             return job
 
     def job(self, number: int) -> Job | None:
         """The job as it is now."""
-        with self._lock:
-            return self._live.get(number) or self.store.jobs.get(number)
+        return self._live.get(number) or self.store.jobs.get(number)
 
     def jobs(self, project: str | None = None, limit: int = 50) -> list[Job]:
         """The newest jobs, newest first."""
-        with self._lock:
-            return [self._live.get(job.id, job) for job in self.store.jobs.all(project, limit)]
+        return [self._live.get(job.id) or job for job in self.store.jobs.all(project, limit)]
 
     def wait(self, number: int, timeout: float) -> Job | None:
         """Waits until the job is finished, at most `timeout` seconds."""
-        with self._changed:
-            self._changed.wait_for(lambda: (job := self._live.get(number)) is None or not job.active, timeout)
+        self._live.wait(number, timeout)
         return self.job(number)
 
     def cancel(self, number: int) -> None:
         """Asks the worker to stop a job, and stops the worker if it does not within five seconds."""
         with self._lock:
             job = self._live.get(number)
+            if job is None and (other := self.store.jobs.get(number)) is not None and other.active:
+                raise BadInput(f"job {number} runs in another Mixdown server (process {other.owner.partition(':')[0]}) "
+                               "on the same projects: cancel it in that one")
             seat = self._seats.get(job.project) if job else None
             if job is None or not job.active or seat is None or seat.worker is None:
                 return
-            self._update(replace(job, message="cancelling"), save=True)
+            self._live.change(number, save=True, message=CANCELLING)
             seat.worker.send({"cancel": number})
             timer = threading.Timer(KILL_AFTER, self._kill_unless_done, (job, seat.worker))
             timer.daemon = True
@@ -132,10 +123,7 @@ class JobRunner:
     def forget(self, project: str) -> None:
         """Closes a project that is being deleted, and drops what is known of its jobs."""
         self.close(project)
-        with self._lock:
-            for number in [n for n, job in self._live.items() if job.project == project]:
-                self._live.pop(number)
-                self._saved.pop(number, None)
+        self._live.forget(project)
 
     def close_all(self) -> None:
         """Ends every worker; called when the server ends."""
@@ -192,11 +180,11 @@ class JobRunner:
             event = message.get("event")
             job = self._live[int(number)]
             if event == "started":
-                self._update(replace(job, state="running"), save=True)
+                self._live.change(job.id, save=True, state="running")
             elif event == "progress":
-                self._update(_progressed(job, message))
+                self._live.progress(job.id, message)
             elif event == "partial" and isinstance(message.get("value"), dict):
-                self._update(replace(job, partial=message["value"]))
+                self._live.change(job.id, partial=message["value"])
             elif event == "result" and isinstance(message.get("value"), dict):
                 self._result(seat, job, message["value"])
             elif event == "error":
@@ -225,21 +213,21 @@ class JobRunner:
                 self._go_on(project, seat)
                 return
             running = next((j for n in seat.jobs if (j := self._live[n]).state == "running"), None)
-            seat.stopped = _stopped(worker, code, running)
+            seat.stopped = worker.farewell(code, running.verb if running else "")
             for number in list(seat.jobs):
                 self._finish(seat, number, state="failed", error=seat.stopped, kind="Stopped", message="")
 
     def _go_on(self, project: str, seat: _Seat) -> None:
         """After a job that would not stop: the others are given to a fresh worker."""
         for number in list(seat.jobs):
-            if self._live[number].message == "cancelling":
+            if self._live[number].message == CANCELLING:
                 self._finish(seat, number, state="cancelled", message="cancelled; its worker had to be ended")
         waiting = [self._live[number] for number in seat.jobs]
         seat.ending = ""
         if waiting:
             self.start(project)
         for job in waiting:
-            self._update(replace(job, state="queued", fraction=0.0, eta=None, message="waiting"), save=True)
+            self._live.change(job.id, save=True, state="queued", fraction=0.0, eta=None, message="waiting")
             self._send(seat, job)
 
     def _kill_unless_done(self, job: Job, worker: WorkerProcess) -> None:
@@ -252,50 +240,4 @@ class JobRunner:
     def _finish(self, seat: _Seat, number: int, **changes: Any) -> None:
         if number in seat.jobs:
             seat.jobs.remove(number)
-        self._update(replace(self._live[number], eta=None, **changes), save=True)
-
-    def _update(self, job: Job, save: bool = False) -> None:
-        now = time.time()
-        job = replace(job, updated=now)
-        self._live[job.id] = job
-        if save or now - self._saved.get(job.id, 0.0) > SAVE_EVERY:
-            self._saved[job.id] = now
-            with contextlib.suppress(MixdownError):  # a full disk costs the row's freshness, not the job
-                self.store.jobs.save(job)
-        for number in [n for n, j in self._live.items() if not j.active][: max(0, len(self._live) - _KEEP_LIVE)]:
-            self._live.pop(number)
-            self._saved.pop(number, None)
-        self._changed.notify_all()
-
-
-def _progressed(job: Job, message: dict[str, Any]) -> Job:
-    fraction, eta = message.get("fraction"), message.get("eta")
-    words = job.message if job.message == "cancelling" else str(message.get("message", ""))[:500]
-    return replace(job, fraction=min(max(float(fraction), 0.0), 1.0) if isinstance(fraction, (int, float)) else 0.0,
-                   eta=float(eta) if isinstance(eta, (int, float)) else None, message=words)
-
-
-def _stopped(worker: WorkerProcess, code: int, running: Job | None) -> str:
-    while_doing = f" while {_DOING.get(running.verb, 'running ' + running.verb)}" if running else ""
-    if code < 0:
-        return f"The worker process was stopped (signal {-code}){while_doing}. {_KEPT}"
-    words = worker.last_words()
-    said = f" It said: {words}." if words else ""
-    if not worker.ready:
-        return f"The worker process could not start (exit code {code}).{said} {_KEPT}"
-    return f"The worker process ended by itself (exit code {code}){while_doing}.{said} {_KEPT}"
-
-
-_RUNNERS: dict[tuple[Path, str], JobRunner] = {}
-_RUNNERS_LOCK = threading.Lock()
-
-
-def runner_for(home: Path, session: str, on_result: Callable[[Store], OnResult]) -> JobRunner:
-    """The one runner of this process for a home; made on first use, its workers ended with the process."""
-    key = (home.resolve(), session)
-    with _RUNNERS_LOCK:
-        if key not in _RUNNERS:
-            store = Store(home)
-            _RUNNERS[key] = JobRunner(store, session, on_result(store))
-            atexit.register(_RUNNERS[key].close_all)
-        return _RUNNERS[key]
+        self._live.change(number, save=True, eta=None, **changes)

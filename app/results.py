@@ -38,6 +38,9 @@ class Results:
         if verb in ("resolve", "layer"):
             run = self._store.runs.find(project, "calibrate")
             parts["calibrated"] = run.id if run else 0
+        if verb == "layer":  # its SQNR appears once the recipe was measured
+            measured = self._store.runs.find(project, "measure", self.key(project, "measure", {"recipe": args.get("recipe")}))
+            parts["measured"] = measured.id if measured else 0
         return hashlib.sha256(strict_json(parts | {"args": sorted(parts["args"].items())}).encode()).hexdigest()[:32]
 
     def find(self, project: str, verb: str, key: str | None) -> Run | None:

@@ -12,9 +12,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from engine.store import doing
+
 ROOT = Path(__file__).resolve().parent.parent
 MAX_LINE = 64_000_000
 _LOG_LIMIT = 2_000_000
+_KEPT = "Nothing in the project was lost. Restart it to go on."
 # Linux ends a worker when the *thread* that started it ends, and a page's threads are short-lived:
 # all workers are started from this one, which lives as long as the server.
 _STARTER = ThreadPoolExecutor(max_workers=1, thread_name_prefix="worker-starter")
@@ -66,6 +69,17 @@ class WorkerProcess:
             self.kill()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(2)
+
+    def farewell(self, code: int, verb: str) -> str:
+        """Why it ended by itself, in words; `verb` is what it was doing, if anything."""
+        while_doing = f" while {doing(verb)}" if verb else ""
+        if code < 0:
+            return f"The worker process was stopped (signal {-code}){while_doing}. {_KEPT}"
+        words = self.last_words()
+        said = f" It said: {words}." if words else ""
+        if not self.ready:
+            return f"The worker process could not start (exit code {code}).{said} {_KEPT}"
+        return f"The worker process ended by itself (exit code {code}){while_doing}.{said} {_KEPT}"
 
     def last_words(self) -> str:
         """The last line that it wrote to its log, for a worker that cannot start."""

@@ -25,19 +25,11 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from engine.errors import BadInput, Cancelled, IllegalPrecision, MixdownError
-from engine.store import Project, Store
+from engine.store import Project, Store, doing
 from engine.worker_protocol import Channel, Command, Inbox, Reporter
 
 SESSION = "engine.session:Session.for_project"
 Factory = Callable[[Project, Store], Any]
-_DOING = {"open": "opening the model", "float": "measuring the float model", "resolve": "resolving the recipe",
-          "measure": "measuring", "calibrate": "calibrating", "layer": "looking at a layer",
-          "quantize": "quantizing", "verify": "verifying"}
-
-
-def doing(verb: str) -> str:
-    """What a verb does, for a sentence: `while calibrating`."""
-    return _DOING.get(verb, f"running {verb}")
 
 
 def _recipe(args: dict[str, Any]) -> Any:

@@ -24,7 +24,7 @@ from engine.store.files import (
     strict_json,
 )
 from engine.store.history import History
-from engine.store.jobs import Jobs, process_alive, process_token
+from engine.store.jobs import Jobs, doing, process_alive, process_token
 from engine.store.projects import UPLOADS, Projects
 from engine.store.records import HistoryLine, Job, Project, Run
 from engine.store.runs import Runs
@@ -37,6 +37,7 @@ __all__ = [
     "Run",
     "Store",
     "default_home",
+    "doing",
     "process_alive",
     "process_token",
     "strict_json",

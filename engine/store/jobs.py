@@ -14,10 +14,18 @@ from engine.store.database import Database
 from engine.store.files import strict_json
 from engine.store.records import Job
 
-INTERRUPTED = ("The workbench was stopped while this was {doing}. Nothing in the project was lost. "
+INTERRUPTED = ("The workbench was stopped while {doing}. Nothing in the project was lost. "
                "Start it again to go on.")
+_DOING = {"open": "opening the model", "float": "measuring the float model", "resolve": "resolving the recipe",
+          "measure": "measuring", "calibrate": "calibrating", "layer": "looking at a layer",
+          "quantize": "quantizing", "verify": "verifying"}
 _KEEP = 300
 _COLUMNS = [f.name for f in fields(Job) if f.name != "partial"]
+
+
+def doing(verb: str) -> str:
+    """What a verb does, for a sentence: `while calibrating`."""
+    return _DOING.get(verb, f"running {verb}")
 
 
 def process_token(pid: int | None = None) -> str:
@@ -101,7 +109,7 @@ class Jobs:
         """A job whose owner died can no longer finish: say so, once."""
         if not job.active or job.owner == process_token() or process_alive(job.owner):
             return job
-        error = INTERRUPTED.format(doing="running" if job.state == "running" else "waiting")
+        error = INTERRUPTED.format(doing=doing(job.verb) if job.state == "running" else "this was waiting")
         with self._database.transaction() as c:
             c.execute("UPDATE jobs SET state='failed', error=?, kind='Stopped', eta=NULL, updated=? "
                       "WHERE id=? AND state IN ('queued','running')", (error, time.time(), job.id))

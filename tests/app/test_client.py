@@ -222,6 +222,9 @@ def test_f5_finds_the_running_job(client: Client, project: Project) -> None:
     code = "import sys; from app.client import Client; print(Client(sys.argv[1]).job(int(sys.argv[2])).state)"
     out = subprocess.run([sys.executable, "-c", code, client.home, str(number)], cwd=ROOT, capture_output=True, text=True)
     assert out.stdout.strip() == "running", "a second server sees it too" + out.stderr
+    code = "import sys; from app.client import Client; Client(sys.argv[1]).cancel(int(sys.argv[2]))"
+    out = subprocess.run([sys.executable, "-c", code, client.home, str(number)], cwd=ROOT, capture_output=True, text=True)
+    assert "runs in another Mixdown server" in out.stderr
     other.cancel(number)
     assert client.wait(number).state == "cancelled"
 
@@ -241,7 +244,7 @@ def test_a_killed_server_leaves_no_orphan_and_no_running_job(client: Client, pro
     server.stdout.close()
     assert gone(pid)
     job = client.job(number)
-    assert job.state == "failed" and job.error.startswith("The workbench was stopped while this was running.")
+    assert job.state == "failed" and job.error.startswith("The workbench was stopped while measuring.")
 
 
 def test_a_server_that_ends_takes_its_workers_along(client: Client, project: Project) -> None:
