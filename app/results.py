@@ -5,12 +5,12 @@ import hashlib
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 from engine.errors import MixdownError
 from engine.recipe import Recipe
 from engine.store import Job, Run, Store, strict_json
+from engine.store.files import file_identity
 
 # Raised whenever the engine's numbers, or the shape of its results, change: older results are then made again.
 RESULTS_VERSION = 1
@@ -33,7 +33,7 @@ class Results:
         """A hash of the verb, its arguments, the recipe's meaning and the project's files."""
         row = self._store.projects.get(project)
         parts: dict[str, Any] = {"version": RESULTS_VERSION, "verb": verb, "metric": row.metric}
-        parts["files"] = [_identity(path) for path in (row.model, row.evaluation, row.calibration, row.training)]
+        parts["files"] = [file_identity(path) for path in (row.model, row.evaluation, row.calibration, row.training)]
         parts["args"] = {name: self._meaning(value) if name == "recipe" else value for name, value in args.items()}
         if verb in ("resolve", "layer"):
             run = self._store.runs.find(project, "calibrate")
@@ -76,16 +76,6 @@ class Results:
             while len(self._recipes) > 200:
                 self._recipes.popitem(last=False)
         return meaning
-
-
-def _identity(path: Path | None) -> list[Any] | None:
-    if path is None:
-        return None
-    try:
-        facts = path.stat()
-    except OSError:
-        return [str(path), "missing"]
-    return [str(path), facts.st_size, facts.st_mtime_ns]
 
 
 def thumbnail_writer(store: Store) -> Callable[[Job, dict[str, Any]], None]:

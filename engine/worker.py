@@ -26,6 +26,7 @@ from typing import Any, BinaryIO
 
 from engine.errors import BadInput, Cancelled, IllegalPrecision, MixdownError
 from engine.store import Project, Store, doing
+from engine.store.files import file_identity
 from engine.worker_protocol import Channel, Command, Inbox, Reporter
 
 SESSION = "engine.session:Session.for_project"
@@ -68,7 +69,7 @@ class Worker:
         self._store, self._project, self._factory = store, project, factory
         self._channel, self._inbox = channel, inbox
         self._session: Any = None
-        self._inputs: tuple[Any, ...] = ()
+        self._inputs: list[Any] = []
 
     def run(self) -> None:
         """Until the inbox is closed."""
@@ -99,7 +100,8 @@ class Worker:
     def _current_session(self) -> Any:
         """The session, made anew when the project's files or metric were changed since."""
         project = self._store.projects.get(self._project)
-        inputs = (project.model, project.evaluation, project.calibration, project.training, project.metric)
+        files = (project.model, project.evaluation, project.calibration, project.training)
+        inputs = [project.metric, *map(file_identity, files)]
         if self._session is None or inputs != self._inputs:
             self._session = None  # freed before the next one is made
             self._session, self._inputs = self._factory(project, self._store), inputs

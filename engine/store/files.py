@@ -95,6 +95,17 @@ def free_name(folder: Path, name: str) -> Path:
     raise BadInput(f"{name}: too many files of that name")
 
 
+def file_identity(path: Path | None) -> list[Any] | None:
+    """Path, size and time of change: differs whenever a file was put in another's place."""
+    if path is None:
+        return None
+    try:
+        facts = path.stat()
+    except OSError:
+        return [str(path), "missing"]
+    return [str(path), facts.st_size, facts.st_mtime_ns]
+
+
 def strict_json(value: Any) -> str:
     """Strictly valid JSON on one line: NaN and infinities become null, arrays and numpy numbers plain ones."""
     try:

@@ -14,9 +14,10 @@ from typing import Any
 
 import pytest
 
-from app import job_runner
+from app import job_runner, worker_process
 from app.client import Client
 from app.samples import bundled_samples
+from app.worker_process import WorkerProcess
 from engine.errors import BadInput
 from engine.store import Job, Project
 
@@ -105,6 +106,19 @@ def test_what_resolve_says_is_new_after_a_calibration(client: Client, project: P
     assert client.latest(project.id, "resolve", FAST) is not None
     client.wait(client.submit(project.id, "calibrate", {"recipe": FAST}), 20)
     assert client.latest(project.id, "resolve", FAST) is None
+
+
+def test_what_no_worker_should_say_is_survived(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(worker_process, "MAX_LINE", 1000)
+    code = ("import sys; o = sys.stdout.buffer; o.write(b'\\xff\\xfe\\n[]\\n{\\n' + b'[' * 900 + b'\\n' + b'x' * 9999 + b'\\n"
+            "{\"event\": \"ready\"}\\n{\"id\"'); o.flush(); sys.exit('last words')")
+    heard: list[dict[str, Any]] = []
+    ended = threading.Event()
+    worker = WorkerProcess(["-c", code], tmp_path / "log", lambda w, m: heard.append(m), lambda w, c: ended.set())
+    assert ended.wait(10) and heard == [{"event": "ready"}] and not worker.alive
+    assert "exit code 1) while measuring. It said: last words." in worker.farewell(1, "measure")
+    worker.send({"id": 1})
+    worker.close()
 
 
 def test_edits_undo_and_refused_recipes(client: Client, project: Project) -> None:

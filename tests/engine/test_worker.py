@@ -172,6 +172,9 @@ def test_changed_inputs_make_a_new_session(pipe: Pipe, home: Path) -> None:
     store.projects.update(project.id, model=project.model)
     pipe.send(job(3, "open"))
     pipe.until("result", 3)
+    project.model.write_bytes(b"bad: another file in the same place")
+    pipe.send(job(4, "open"))
+    assert "not an ONNX file" in pipe.until("error", 4)[-1]["message"]
 
 
 def test_exports_lie_in_the_project(pipe: Pipe, home: Path) -> None:
