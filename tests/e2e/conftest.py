@@ -1,0 +1,102 @@
+"""A served workbench on a free port with a home of its own, and a real Chromium that must stay quiet."""
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+         "--disable-component-update", "--disable-sync"]
+
+
+@dataclass
+class Desk:
+    """A page of the workbench with what its browser complained about."""
+
+    page: Any
+    url: str
+    home: Path
+    complaints: list[str] = field(default_factory=list)
+
+
+def chromium() -> str | None:
+    """Where Chromium is, by its usual names or `MIXDOWN_CHROMIUM`."""
+    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
+    return os.environ.get("MIXDOWN_CHROMIUM") or next((p for n in names if (p := shutil.which(n))), None)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """Chromium; without one these tests are skipped loudly, and in CI that is a failure."""
+    path = chromium()
+    if path is None:
+        words = "NO CHROMIUM: the end-to-end tests did not run. Install it (Debian: apt install chromium)"
+        if os.environ.get("CI"):
+            pytest.fail(words)
+        print(f"\n*** {words} ***", file=sys.stderr)
+        pytest.skip(words)
+    sync = pytest.importorskip("playwright.sync_api")
+    with sync.sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield found
+        found.close()
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[tuple[str, Path]]:
+    """The workbench on a free port; ends with everything it started."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    home = tmp_path / "home"
+    command = [sys.executable, "-m", "streamlit", "run", "app/main.py", "--server.port", str(port), "--server.headless", "true"]
+    with (tmp_path / "server.log").open("wb") as log:
+        process = subprocess.Popen(command, cwd=ROOT, env=os.environ | {"MIXDOWN_HOME": str(home)}, stdout=log, stderr=log)
+    url = f"http://127.0.0.1:{port}/"
+    try:
+        _until_up(url, process)
+        yield url, home
+    finally:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+
+
+def _until_up(url: str, process: subprocess.Popen[bytes]) -> None:
+    for _ in range(240):
+        assert process.poll() is None, "the server ended at once"
+        try:
+            with urllib.request.urlopen(url + "_stcore/health", timeout=2):
+                return
+        except OSError:
+            time.sleep(0.25)
+    raise AssertionError("the server did not start within 60 s")
+
+
+@pytest.fixture
+def desk(browser: Any, server: tuple[str, Path]) -> Iterator[Desk]:
+    """A fresh browser window; console errors and requests that leave the machine fail the test."""
+    url, home = server
+    context = browser.new_context(viewport={"width": 1440, "height": 900}, accept_downloads=True)
+    made = Desk(context.new_page(), url, home)
+    inside = (url, url.replace("http", "ws"), "data:", "blob:")
+    made.page.set_default_timeout(60_000)
+    made.page.on("console", lambda m: made.complaints.append(f"console: {m.text}") if m.type == "error" else None)
+    made.page.on("pageerror", lambda e: made.complaints.append(f"page error: {e}"))
+    made.page.on("request", lambda r: None if r.url.startswith(inside) else made.complaints.append(f"outside: {r.url[:90]}"))
+    yield made
+    context.close()
+    assert made.complaints == []
