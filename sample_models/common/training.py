@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 from sample_models.common.idx import Split
 
@@ -36,7 +36,7 @@ def as_floats(images: Tensor) -> Tensor:
 def augment(images: Tensor, shift: int) -> Tensor:
     """Each image mirrored with probability one half and moved by up to `shift` pixels."""
     n = len(images)
-    padded = F.pad(images[:, 0], (shift,) * 4)
+    padded = functional.pad(images[:, 0], (shift,) * 4)
     pixels = torch.arange(SIZE)
     top, left = torch.randint(0, 2 * shift + 1, (2, n, 1))
     columns = torch.where(torch.rand(n, 1) < 0.5, pixels, SIZE - 1 - pixels) + left
@@ -72,7 +72,7 @@ def train(model: nn.Module, split: Split, plan: Plan) -> nn.Module:
         model.train()
         start, total, count = time.perf_counter(), 0.0, 0
         for images, labels in batches(split, plan.batch, plan.shift):
-            loss = F.cross_entropy(model(images.to(memory_format=torch.channels_last)), labels)
+            loss = functional.cross_entropy(model(images.to(memory_format=torch.channels_last)), labels)
             optimizer.zero_grad()
             torch.autograd.backward(loss)
             optimizer.step()

@@ -12,7 +12,7 @@ from sample_models.common.make import main
 from sample_models.common.training import Plan
 from sample_models.fashion_mobilenet.model import FashionMobileNet
 
-PLAN = Plan(epochs=12, learning_rate=1e-2, weight_decay=0.0)
+PLANS = (Plan(epochs=10, learning_rate=1e-2, weight_decay=0.0),)
 
 if __name__ == "__main__":
-    main(__doc__ or "", FashionMobileNet, PLAN, Path(__file__).parent)
+    main(__doc__ or "", FashionMobileNet, PLANS, Path(__file__).parent)

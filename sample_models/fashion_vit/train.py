@@ -12,7 +12,7 @@ from sample_models.common.make import main
 from sample_models.common.training import Plan
 from sample_models.fashion_vit.model import FashionViT
 
-PLAN = Plan(epochs=12, learning_rate=2e-3, weight_decay=0.05)
+PLANS = (Plan(epochs=7, learning_rate=3e-3, weight_decay=0.02, warmup=0.05, shift=0),)
 
 if __name__ == "__main__":
-    main(__doc__ or "", FashionViT, PLAN, Path(__file__).parent)
+    main(__doc__ or "", FashionViT, PLANS, Path(__file__).parent)
