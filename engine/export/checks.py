@@ -17,7 +17,7 @@ from engine.export.qdq import dialect_of
 from engine.export.qdq_reader import difference
 from engine.export.reread import Bundle
 from engine.quant.encoding import Encoding
-from engine.quant.precision import FP16, FP32, DataType, Float
+from engine.quant.precision import FP16, FP32, DataType
 from engine.sim.bias import BiasEncoding, bias_encodings
 from engine.sim.quantization import Quantization
 
@@ -39,10 +39,15 @@ def _planned(bundle: Bundle) -> dict[str, DataType]:
     return types | dict.fromkeys(bundle.halved, FP16)
 
 
+def _derived(bundle: Bundle) -> dict[str, Encoding]:
+    """Tensors that restate the encoding of another, and which one they should have."""
+    return {n: e for n, e in with_derived(bundle.placement, bundle.own).activations.items() if n not in bundle.own.activations}
+
+
 def missing_encodings(bundle: Bundle) -> tuple[str, ...]:
     """Tensors that the recipe quantizes, and tensors that restate them, without an encoding in some file."""
     missing = dict.fromkeys(n for q in bundle.quantizations.values() for n in _planned(bundle) if n not in _all(q))
-    derived = with_derived(bundle.placement, bundle.own).activations
+    derived = _derived(bundle)
     missing.update(dict.fromkeys(n for q in bundle.quantizations.values() for n in derived if n not in q.activations))
     if bundle.recipe.bias == "int32":
         biases = bias_encodings(bundle.model, Quantization(bundle.own.activations, bundle.own.constants)).biases
@@ -68,7 +73,7 @@ def unchanged(bundle: Bundle) -> Check:
 
 def complete(bundle: Bundle) -> Check:
     """Every quantizer that the recipe means has an encoding, and no other tensor has."""
-    planned = set(_planned(bundle)) | set(with_derived(bundle.placement, bundle.own).activations)
+    planned = set(_planned(bundle)) | set(_derived(bundle))
     problems = [f"{name!r} has no encoding" for name in missing_encodings(bundle)]
     for version, quantization in bundle.quantizations.items():
         extra = set(quantization.activations) | set(quantization.constants)
@@ -147,12 +152,11 @@ def qdq_agrees(bundle: Bundle) -> Check:
 
 def derived_agree(bundle: Bundle) -> Check:
     """Tensors that carry another's encoding have exactly that one."""
-    derived = with_derived(bundle.placement, bundle.own).activations
+    derived = _derived(bundle)
     first = next(iter(bundle.quantizations.values()))
     problems = [f"{name!r}: {_unlike(first.activations[name], e)}, it carries the encoding of {bundle.placement.root(name)!r}"
-                for name, e in derived.items() if name not in bundle.own.activations and name in first.activations
-                and not isinstance(e.dtype, Float) and _unlike(first.activations[name], e)]
-    return _check("carried encodings agree", problems, f"{len(derived) - len(bundle.own.activations)} tensors carry another's encoding")
+                for name, e in derived.items() if name in first.activations and _unlike(first.activations[name], e)]
+    return _check("carried encodings agree", problems, f"{len(derived)} tensors carry another's encoding")
 
 
 CHECKS: tuple[Callable[[Bundle], Check], ...] = (unchanged, complete, widths, dialects_agree, qdq_agrees, derived_agree)

@@ -32,7 +32,7 @@ from engine.sim.padding import Padding
 
 BATCH = 4
 WALKED = 16  # samples for the walk along the tensors
-SHARE_BEYOND = 0.01  # of a tensor's values that may lie beyond the tolerance before it counts as diverged
+SHARE_BEYOND, SHARE_HALF = 0.01, 0.2  # of a tensor's values that may lie beyond the tolerance, and beyond half of it
 MAX_DB = 350.0
 ROOM = 1e-3  # of a step: differences of whole steps are found in float32
 
@@ -137,7 +137,7 @@ def first_divergence(bundle: Bundle, chain: Chain, data: Dataset, progress: Prog
     walked = [n for n, found in bundle.quantizers.items() if n in bundle.own.activations and found]
     order = {name: i for i, name in enumerate(bundle.model.values)}
     walked.sort(key=lambda name: order[name])
-    worst = {name: [0.0, 0, 0] for name in walked}  # greatest, beyond, count
+    worst = {name: [0.0, 0, 0, 0] for name in walked}  # greatest, beyond, beyond half, count
     session = session_on(_watched(bundle.qdq, walked), OFF, QDQ)
     samples = min(WALKED, len(data))
     for start, stop in batches(samples, 1 if fixed_batch(chain) else BATCH):
@@ -146,14 +146,18 @@ def first_divergence(bundle: Bundle, chain: Chain, data: Dataset, progress: Prog
         simulated = chain.run(bundle.own, feeds, walked)
         found = run_on(session, dict(feeds), QDQ)
         for name in walked:
-            seen = found[name + SEEN] if name + SEEN in found else found[name]
-            _count(worst[name], simulated[name], seen, bundle.own.activations[name])
-    for name in walked:
-        greatest, beyond, count = worst[name]
-        if beyond > SHARE_BEYOND * count:
+            _count(worst[name], simulated[name], found[name + SEEN if name + SEEN in found else name], bundle.own.activations[name])
+    return next((seen for name in walked if (seen := _diverged(bundle, name, *worst[name])) is not None), None)
+
+
+def _diverged(bundle: Bundle, name: str, greatest: float, beyond: float, half: float, count: float) -> Divergence | None:
+    """A wrong scale may move many values by no more than the tolerance; float rounding moves few, so half of it counts too."""
+    allowed = tolerance(bundle.own.activations[name])
+    for share, limit, steps in ((beyond / count, SHARE_BEYOND, allowed), (half / count, SHARE_HALF, allowed / 2)):
+        if share > limit:
             node = next((n for n in bundle.model.graph for v in n.outputs if v.name == name), None)
-            return Divergence(name, str(node.name) if node is not None else "", node.op_type if node is not None else "input",
-                              float(greatest), beyond / count, tolerance(bundle.own.activations[name]))
+            where = (str(node.name), node.op_type) if node is not None else ("", "input")
+            return Divergence(name, *where, greatest, share, steps)
     return None
 
 
@@ -169,7 +173,8 @@ def _count(worst: list[float], simulated: np.ndarray, found: np.ndarray, encodin
     steps = np.where(same, 0.0, np.nan_to_num(np.abs(simulated - found) / step, nan=np.inf))
     worst[0] = max(worst[0], float(steps.max(initial=0.0)))
     worst[1] += int((steps > tolerance(encoding) + ROOM).sum())
-    worst[2] += steps.size
+    worst[2] += int((steps > tolerance(encoding) / 2 + ROOM).sum())
+    worst[3] += steps.size
 
 
 def _watched(proto: onnx.ModelProto, tensors: list[str]) -> onnx.ModelProto:
