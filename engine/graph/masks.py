@@ -14,25 +14,45 @@ from engine.graph.matching import Match
 FLOATS = (ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE)
 BLOCKED = -100.0  # exp of it is nothing beside any score
 MAX_DEPTH = 200
+_SHAPERS = frozenset({"Reshape", "Unsqueeze", "Squeeze", "Identity"})
 
 
 def masked_scores(node: ir.Node) -> Match | None:
-    """The Add or Where before a Softmax that masks its scores, when nothing else reads it."""
+    """A Softmax with all that masks its scores before it, when nothing else reads what lies between.
+
+    Each mask is an Add or a Where; a lower bound (Max with a very negative number) and ops that only
+    change the shape may stand between. The leaf `mask` is the mask nearest to the Softmax.
+    """
     if node.op_type != "Softmax" or node.inputs[0] is None:
         return None
-    value = node.inputs[0]
-    masking = value.producer()
-    if masking is None or value.is_graph_output() or len(value.uses()) != 1:
-        return None
-    if masking.op_type == "Add":
-        scores, mask = _split(list(masking.inputs))
-    elif masking.op_type == "Where":
-        scores, mask = _split(list(masking.inputs[1:]))
-    else:
-        return None
-    if scores is None or mask is None:
-        return None
-    return Match({"x": scores, "mask": mask}, (masking, node))
+    value, nodes, best = node.inputs[0], [node], None
+    mask: ir.Value | None = None
+    while len(nodes) < MAX_DEPTH:
+        before = value.producer()
+        if before is None or value.is_graph_output() or len(value.uses()) != 1:
+            break
+        step = _step(before)
+        if step is None:
+            break
+        value, found = step
+        nodes.append(before)
+        if found is not None:
+            mask = mask or found
+            best = Match({"x": value, "mask": mask}, tuple(reversed(nodes)))
+    return best
+
+
+def _step(node: ir.Node) -> tuple[ir.Value, ir.Value | None] | None:
+    """(scores, mask) before a node that masks, (value, None) before one that leaves scores as they are."""
+    if node.op_type in ("Add", "Where"):
+        scores, mask = _split(list(node.inputs)[-2:])
+        return None if scores is None or mask is None else (scores, mask)
+    if node.op_type in _SHAPERS and node.inputs[0] is not None:
+        return node.inputs[0], None
+    if node.op_type == "Max" and len(node.inputs) == 2:
+        scores, bound = _split(list(node.inputs))
+        return None if scores is None or bound is None or bound.const_value is None else (scores, None)
+    return None
 
 
 def _split(values: list[ir.Value | None]) -> tuple[ir.Value | None, ir.Value | None]:

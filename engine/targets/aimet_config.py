@@ -29,7 +29,6 @@ _OP_NAMES = {
     "GELU": "Gelu",
     "ConvTranspose1d": "ConvTranspose",
 }
-_NAMED_PATTERNS = {"LayerNormalization": "LayerNorm", "RMSNormalization": "RMSNorm", "Gelu": "Gelu"}
 _LISTED_PATTERNS = {("MatMul", "Add"): "MatMulAdd"}
 
 

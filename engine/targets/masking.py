@@ -22,18 +22,13 @@ ONLY_MAKES = "it only makes a mask, which never sets a range"
 
 def find_masks(model: Model, units: list[Unit]) -> dict[str, str]:
     """Rules 1 and 2, by tensor with the reason."""
-    masks = {
-        str(node.name): unit.pattern.mask
-        for unit in units
-        if unit.pattern is not None and unit.pattern.mask
-        for node in unit.nodes
-    }
-    found = dict.fromkeys(masks.values(), "a mask: it hides scores and never sets a range")
+    masks = {(str(node.name), mask) for unit in units for node in unit.nodes for mask in _masks_at(node, unit)}
+    found = dict.fromkeys((mask for _, mask in masks), "a mask: it hides scores and never sets a range")
     for value in (*reversed(list(outputs(model))), *model.graph.inputs):
         users = [user for user, _ in value.uses()]
         if not is_float(value) or not users or value.is_graph_output():
             continue
-        if all(masks.get(str(user.name)) == value.name or _only_makes(user, found) for user in users):
+        if all((str(user.name), str(value.name)) in masks or _only_makes(user, found) for user in users):
             found.setdefault(str(value.name), ONLY_MAKES)
     shapes: dict[int, bool] = {}
     named: dict[int, bool] = {}
@@ -52,6 +47,17 @@ def find_shape_numbers(model: Model) -> dict[str, str]:
         for v in alone
         if math.prod(model.shapes.get(str(v.name), (2,))) == 1
     }
+
+
+def _masks_at(node: ir.Node, unit: Unit) -> list[str]:
+    """The masks that a node takes: the operands from outside of a masked softmax, the mask of a fused attention."""
+    if node.op_type == "Attention" and node.domain in ("", "ai.onnx"):
+        return [str(v.name) for v in node.inputs[3:4] if v is not None]
+    if unit.pattern is None or unit.pattern.kind != "MaskedSoftmax":
+        return []
+    inside = {id(v) for n in unit.nodes for v in n.outputs}
+    operands = [v for v in node.inputs if v is not None and id(v) not in inside and is_float(v)]
+    return [str(v.name) for v in operands if str(v.name) not in unit.pattern.inputs]
 
 
 def _only_makes(node: ir.Node, found: dict[str, str]) -> bool:

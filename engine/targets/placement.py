@@ -162,7 +162,9 @@ def _others(model: Model, slots: dict[str, Slot], weights: set[str], roles: Role
     for name, value in model.values.items():
         if name in slots or name in weights:
             continue
-        if not is_float(value):
+        if name in roles.float_only:
+            found[name] = roles.float_only[name]
+        elif not is_float(value):
             found[name] = "integer, boolean and string tensors are never quantized"
         elif value.const_value is not None:
             found[name] = (

@@ -256,6 +256,29 @@ def test_a_float_input_called_mask_is_one_and_a_constant_triangle_too() -> None:
     assert quantized(on(causal)) == {"q", "k", "v", "s", "p", "y"}
 
 
+def test_masks_in_a_row_with_a_lower_bound_and_a_reshape_between() -> None:
+    lines = [
+        "a1 = Add(s, tri) -> s1",
+        "a2 = Add(attn_mask, s1) -> s2",
+        "low = Max(s2, lowest) -> s3",
+        "r = Reshape(s3, n) -> m",
+    ]
+    triangle = np.triu(np.full((1, 1, 6, 6), -1e9, np.float32), 1)
+    more = {"tri": triangle, "lowest": -3.4e38, "n": ints(1, 2, 6, 6)}
+    model = attention(lines, inputs={"attn_mask": (1, 1, 6, 6)}, more=more)
+    placement = on(model)
+    assert quantized(placement) == {"q", "k", "v", "s", "p", "y"}
+    assert placement.units["qk"] == "qk" and placement.units["a1"] == "soft"
+
+
+def test_the_mask_of_a_fused_attention_sets_no_range() -> None:
+    shape = (1, 2, 6, 8)
+    model = build(
+        ["att = Attention(q, k, v, bias) -> y"], {"q": shape, "k": shape, "v": shape, "bias": (6, 6)}, ["y"], opset=23
+    )
+    assert quantized(on(model)) == {"q", "k", "v", "y"}
+
+
 def test_a_learned_position_bias_is_no_mask() -> None:
     model = attention(["add = Add(s, bias) -> m"], more={"bias": (1, 2, 6, 6)})
     assert {"bias", "m"} <= quantized(on(model))
