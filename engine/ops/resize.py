@@ -165,7 +165,9 @@ def resize(spec: NodeSpec) -> Kernel:
                 continue
             key = (size, out, scale, window)
             if key not in known:
-                known[key] = _taps(mode, size, out, scale, window)
+                # Tensors made in inference mode could not take part in a later training run.
+                with torch.inference_mode(False), torch.no_grad():
+                    known[key] = _taps(mode, size, out, scale, window)
             result = _apply(result, dim, known[key], mode.extrapolation)
         return result if result.dtype == x.dtype else result.round().to(x.dtype)
 

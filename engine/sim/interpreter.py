@@ -83,16 +83,13 @@ class Interpreter:
         self.device = torch.device(device)
         self.channels_last = channels_last
         self.parameters: dict[str, Tensor] = {}
-        for name, value in graph.initializers.items():
-            if value.const_value is None:
-                raise BadInput(f"Initializer {name!r} has no data.")
-            if value.dtype != ir.DataType.STRING:
-                self.parameters[name] = self._place(torch_tensor(value.const_value, name), value, opsets)
+        self._nodes: list[_Node] = []
+        with torch.inference_mode(False):  # tensors made in inference mode could not be trained later
+            self._read_initializers(graph, opsets)
+            for index, node in enumerate(graph):
+                self._compile(node, index, opsets)
         self.input_names = tuple(v.name or "" for v in graph.inputs if v.name not in self.parameters)
         self.output_names = tuple(v.name or "" for v in graph.outputs)
-        self._nodes: list[_Node] = []
-        for index, node in enumerate(graph):
-            self._compile(node, index, opsets)
         self._producer = {name: i for i, node in enumerate(self._nodes) for name in node.outputs if name}
         self.tensor_names = (*self.input_names, *self.parameters, *self._producer)
         self._known = frozenset(self.tensor_names)
@@ -102,6 +99,13 @@ class Interpreter:
     def unsupported(source: Graph, opset_imports: Mapping[str, int] | None = None) -> list[str]:
         """Why gradients cannot be had on a graph, a line per node; empty where they can."""
         return unsupported(source, opset_imports)
+
+    def _read_initializers(self, graph: ir.Graph, opsets: Mapping[str, int]) -> None:
+        for name, value in graph.initializers.items():
+            if value.const_value is None:
+                raise BadInput(f"Initializer {name!r} has no data.")
+            if value.dtype != ir.DataType.STRING:
+                self.parameters[name] = self._place(torch_tensor(value.const_value, name), value, opsets)
 
     def _place(self, tensor: Tensor, value: ir.Value, opsets: Mapping[str, int]) -> Tensor:
         """Data goes to the device; numbers (shapes, indices, the bounds of Clip) stay on the CPU."""

@@ -163,6 +163,17 @@ def test_every_weight_gets_a_gradient(make: Made) -> None:
     assert unsupported(ir.from_proto(model)) == []
 
 
+def test_training_follows_inference() -> None:
+    model, feeds = cnn()
+    with torch.inference_mode():
+        interpreter = Interpreter(ir.from_proto(model))
+        interpreter.run(_torch(feeds))
+    weight = interpreter.parameters["w0"].requires_grad_()
+    (output,) = interpreter.run(_torch(feeds)).values()
+    output.sum().backward()
+    assert weight.grad is not None
+
+
 def test_a_gradient_is_the_slope() -> None:
     model, feeds = cnn()
     interpreter = Interpreter(ir.from_proto(model))
