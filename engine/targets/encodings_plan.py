@@ -10,10 +10,10 @@ from engine.quant.granularity import Granularity, PerBlock, PerChannel, PerTenso
 from engine.quant.grid import Symmetry
 from engine.quant.precision import FP32, Int
 from engine.recipe import BlockSize, Recipe, TensorRequest, WeightOptions
+from engine.targets.facts import Target
 from engine.targets.plan import ActivationPlan, WeightPlan
 from engine.targets.requests import Requests
 from engine.targets.slots import Placement, Slot, WeightSlot
-from engine.targets.target import Target
 from engine.targets.types import Decision
 
 _SYMMETRY: dict[bool | str, Symmetry] = {True: "symmetric", False: "asymmetric", "strict": "strict"}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from engine.graph.matching import scalar
-from engine.targets.target import Target
+from engine.targets.facts import Target
 
 
 @dataclass(frozen=True)

@@ -19,11 +19,11 @@ from dataclasses import replace
 import onnx_ir as ir
 
 from engine.graph import Model
+from engine.targets.facts import Target
 from engine.targets.floats import is_float, starts_data
 from engine.targets.moves import Moves
 from engine.targets.roles import Roles, find_roles
 from engine.targets.slots import DynamicPair, Placement, Slot, SlotKind
-from engine.targets.target import Target
 from engine.targets.ties import dynamic_pairs, shared_groups, tie
 from engine.targets.units import Unit, describe, describe_inner, find_units
 from engine.targets.weights import weight_slots

@@ -21,11 +21,11 @@ from engine.recipe import (
     match_layers,
     match_tensors,
 )
+from engine.targets.facts import Target
+from engine.targets.floats import BLIND
 from engine.targets.moves import Moves
 from engine.targets.slots import Placement
-from engine.targets.target import Target
 
-_SILENT = frozenset({"Shape", "Size"})
 FLOAT32 = Precision(FP32, FP32)
 
 
@@ -59,12 +59,19 @@ class Requests:
         bypassed: layers kept in float.
         tensors: requests for tensors and initializers.
         base: everybody else's precision.
+        layers: the model's layers by name.
     """
 
     nodes: Mapping[str, LayerRequest]
     bypassed: frozenset[str]
     tensors: Mapping[str, TensorRequest]
     base: Precision
+    layers: Mapping[str, Layer]
+
+    def reads(self, node: ir.Node) -> tuple[str, ...]:
+        """The tensors whose type a node has a say in."""
+        layer = self.layers.get(str(node.name))
+        return layer.reads if layer is not None else tuple(dict.fromkeys(str(v.name) for v in node.inputs if v is not None))
 
     def precision(self, node: str) -> Precision:
         """What a node asks for."""
@@ -80,16 +87,20 @@ class Requests:
 
 
 def match_requests(model: Model, recipe: Recipe, placement: Placement) -> Requests:
-    """Matches all names of a recipe; raises `BadInput` for one that means nothing in the model."""
+    """Matches all names of a recipe; raises `BadInput` for one that means nothing in the model.
+
+    A layer's exact name means that layer alone; other patterns mean ops without weights too.
+    """
     layers = model.layers
     known = {layer.name for layer in layers}
     ops = [OpInfo(str(n.name), n.op_type, module_path(n)) for n in model.graph if str(n.name) not in known]
-    nodes = {**_matched(recipe, ops, layers), **_matched(recipe, layers, ops)}
+    wider = replace(recipe, layers=tuple((p, r) for p, r in recipe.layers if p not in known))
+    nodes = {**_matched(wider, ops, layers), **_matched(recipe, layers, ops)}
     tensors = match_tensors(recipe, [*placement.slots, *placement.weights, *placement.other])
     for name in dict(recipe.tensors):
         if name in tensors and not _has_encoding(name, placement):
             raise BadInput(f"tensors: {name} cannot be given a type or range. {placement.explain(name)}")
-    return Requests(nodes, match_bypass(recipe, layers), tensors, recipe.precision)
+    return Requests(nodes, match_bypass(recipe, layers), tensors, recipe.precision, {x.name: x for x in layers})
 
 
 def _has_encoding(name: str, placement: Placement) -> bool:
@@ -126,9 +137,7 @@ class _Index:
         return any(c in pattern for c in "*?[") and any(fnmatchcase(name, pattern) for name in self.names)
 
 
-def asked_of_tensors(
-    model: Model, target: Target, placement: Placement, requests: Requests
-) -> dict[str, list[Asked]]:
+def asked_of_tensors(model: Model, target: Target, placement: Placement, requests: Requests) -> dict[str, list[Asked]]:
     """For each tensor with a slot, the types that its readers ask for, in graph order.
 
     A layer asks for what it reads (for a recurrent layer the sequence alone). An op that only moves,
@@ -136,39 +145,21 @@ def asked_of_tensors(
     A model output asks for the base; a bypassed layer asks for nothing (it takes what is there).
     """
     asked: dict[str, list[Asked]] = {name: [] for name in placement.slots}
-    layers = {layer.name: layer for layer in model.layers}
-    moves = Moves(target)
     for node in model.graph:
         name = str(node.name)
-        if (
-            node.op_type in _SILENT
-            or name in requests.bypassed
-            or (_passes_on(node, target, moves) and name not in requests.nodes)
-        ):
+        if node.op_type in BLIND or name in requests.bypassed or (_passes_on(node, target) and name not in requests.nodes):
             continue
-        layer = layers.get(name)
-        reads = (
-            layer.reads
-            if layer is not None
-            else tuple(dict.fromkeys(str(v.name) for v in node.inputs if v is not None))
-        )
         precision = requests.precision(name)
-        for tensor in reads:
+        for tensor in requests.reads(node):
             if tensor in asked:
-                asked[tensor].append(
-                    Asked(precision.activations, name, f"{name} reads {tensor} and asks for {precision}")
-                )
+                why = f"{name} reads {tensor} and asks for {precision}"
+                asked[tensor].append(Asked(precision.activations, name, why))
     for value in model.graph.outputs:
         if str(value.name) in asked:
-            asked[str(value.name)].append(
-                Asked(
-                    requests.base.activations,
-                    "",
-                    f"{value.name} is a model output, at the base {requests.base}",
-                )
-            )
+            why = f"{value.name} is a model output, at the base {requests.base}"
+            asked[str(value.name)].append(Asked(requests.base.activations, "", why))
     return asked
 
 
-def _passes_on(node: ir.Node, target: Target, moves: Moves) -> bool:
-    return node.op_type in target.tied_inputs or moves.of(node) is not None
+def _passes_on(node: ir.Node, target: Target) -> bool:
+    return node.op_type in target.tied_inputs or Moves(target).of(node) is not None

@@ -28,11 +28,11 @@ from engine.quant.precision import FP32, Float, Int, Precision
 from engine.recipe import Recipe
 from engine.targets.boundaries import find_boundaries
 from engine.targets.encodings_plan import activation_plans, weight_plans
+from engine.targets.facts import Target
 from engine.targets.placement import place
 from engine.targets.plan import LayerPlan, Plan
 from engine.targets.requests import FLOAT32, Requests, match_requests
 from engine.targets.slots import Placement
-from engine.targets.target import Target
 from engine.targets.types import Decision, decide_tensors, decide_weights
 
 

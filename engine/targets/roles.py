@@ -11,10 +11,10 @@ import onnx_ir as ir
 from engine.graph import Model
 from engine.graph.layers import constant_shape, weight_index
 from engine.graph.matching import scalar
+from engine.targets.facts import Target
 from engine.targets.floats import is_float, starts_data
 from engine.targets.masking import find_masks, find_shape_numbers
 from engine.targets.states import find_states
-from engine.targets.target import Target
 from engine.targets.units import Unit, is_recurrent
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from engine.graph import Model
+from engine.targets.facts import Target
 from engine.targets.floats import BLIND, float_reads, is_float, outputs
-from engine.targets.target import Target
 from engine.targets.units import is_recurrent
 
 STATE_INPUTS = (5, 6)

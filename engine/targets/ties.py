@@ -7,8 +7,8 @@ from dataclasses import replace
 import onnx_ir as ir
 
 from engine.graph import Model
+from engine.targets.facts import Target
 from engine.targets.slots import DynamicPair, Placement, Slot
-from engine.targets.target import Target
 
 
 class Sets:

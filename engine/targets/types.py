@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 
 from engine.graph import Model
 from engine.quant.precision import FP32, DataType, Float, Int
+from engine.targets.facts import Target
 from engine.targets.requests import Asked, Requests, asked_of_tensors
 from engine.targets.slots import Placement, WeightSlot
-from engine.targets.target import Target
 from engine.targets.ties import Sets
 
 

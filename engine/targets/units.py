@@ -10,7 +10,7 @@ import onnx_ir as ir
 from engine.graph import Model
 from engine.graph.layers import RECURRENT, constant_shape, weight_index
 from engine.graph.patterns import Pattern, find_patterns
-from engine.targets.target import Target
+from engine.targets.facts import Target
 
 # What a pattern is to the rules that go by op type. A MatMul stays one with its bias.
 OP_OF_PATTERN = {

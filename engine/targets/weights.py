@@ -10,8 +10,8 @@ from engine.graph import Layer, Model
 from engine.graph.layers import constant_shape
 from engine.graph.patterns import Pattern
 from engine.quant.granularity import Granularity, PerChannel, PerTensor
+from engine.targets.facts import NormRule, Target
 from engine.targets.slots import WeightKind, WeightSlot
-from engine.targets.target import NormRule, Target
 from engine.targets.units import OP_OF_PATTERN
 
 NORM_OPS = ("BatchNormalization", "InstanceNormalization", "GroupNormalization")

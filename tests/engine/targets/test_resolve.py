@@ -66,6 +66,19 @@ def test_an_op_without_weights_requests_what_the_recipe_says_else_the_base() -> 
         plan(model, layers={"op:Softmax": "w8a16"})
 
 
+def test_a_layers_name_means_the_layer_alone_and_a_module_its_ops_too() -> None:
+    model = build(
+        ["m.c = Conv(x, w) -> a", "m.c.pool = MaxPool(a) -> b", "m.act = Tanh(b) -> y"],
+        IMAGE,
+        ["y"],
+        {"w": SQUARE},
+        attributes={"m.c.pool": {"kernel_shape": [2, 2]}},
+    )
+    assert plan(model, layers={"m.c": "w8a16"}).types == {"x": I16, "a": I8, "b": I8, "y": I8}
+    assert plan(model, layers={"m": "w8a16"}).types == {"x": I16, "a": I16, "b": I16, "y": I8}
+    assert plan(model, layers={"m.*": "w8a16"}).types["a"] == I16
+
+
 def test_a_recurrent_layer_requests_the_sequence_alone() -> None:
     model = build(
         ["l = LSTM(x, w, r, , , h0, c0) -> seq, hn, cn"],
