@@ -16,6 +16,7 @@ from engine.errors import BadInput, Cancelled
 from engine.export import Certificate, export, verify
 from engine.export.statements import cpu_flags
 from engine.graph.model import Model
+from engine.recipe import BlockSize, WeightOptions
 from engine.sim.quantsim import QuantSim
 
 Calibrated = Callable[..., QuantSim]
@@ -57,10 +58,14 @@ def test_a_sound_export_passes_and_says_so(folder: Path, data: Dataset) -> None:
     assert {"optimizations", "max_lsb", "mean_lsb", "sqnr_db", "agreement"} <= set(written["parity"][0])
 
 
-@pytest.mark.parametrize("recipe", [
-    {"precision": "w8a16"}, {"precision": "fp16"}, {"precision": "w8a8", "bias": "int32"}, {"precision": "w2a8"}, {"precision": "w5a7"},
-    {"precision": "bf16"}, {"precision": "w8a8", "bypass": ("fc2",), "target": "htp_v73"}, {"precision": "fp32"},
-    {"precision": "w8a8", "target": "onnxruntime"}], ids=str)
+RECIPES: list[dict[str, Any]] = [
+    {"precision": "w8a16"}, {"precision": "fp16"}, {"precision": "bf16"}, {"precision": "fp32"}, {"precision": "w2a8"},
+    {"precision": "w5a7"}, {"precision": "w8a8", "bias": "int32"}, {"precision": "w8a8", "target": "onnxruntime"},
+    {"precision": "w4a8", "weights": WeightOptions(granularity=BlockSize(16))},
+    {"precision": "w8a8", "bypass": ("fc2",), "target": "htp_v73"}]
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=str)
 def test_other_recipes_pass(model: Model, calibrated: Calibrated, data: Dataset, tmp_path: Path, recipe: dict[str, Any]) -> None:
     export(calibrated(model, **recipe), tmp_path / "out", allow_illegal=True)
     found = verify(tmp_path / "out", data, samples=16)
