@@ -3,7 +3,8 @@
 Its six sections, in rising precedence: `defaults, params, op_type, supergroups, model_input,
 model_output`; booleans are the strings "True" and "False". What AIMET keeps in code beside the
 file (norm parameters, dynamic MatMul, kinds of grid, the depthwise exception) is taken from our
-data for the same family of hardware, because the file cannot say it.
+data for the same family of hardware, because the file cannot say it. Not read: `hw_version`, and
+`is_input_quantized` and `is_quantized` of single ops and parameters.
 """
 
 from __future__ import annotations
@@ -63,7 +64,8 @@ def target_data(data: Mapping[str, Any], name: str, source: str) -> dict[str, An
         "model_inputs_quantized": _flag(data.get("model_input", {}), "is_input_quantized", False, source),
         "model_outputs_quantized": _flag(data.get("model_output", {}), "is_output_quantized", True, source),
     }
-    result["no_output_quantizer"] = sorted(_unquantized(data, source) | set(base["no_output_quantizer"]))
+    named = {op for op, rule in _ops(data, source) if "is_output_quantized" in rule}  # what the file says beats ours
+    result["no_output_quantizer"] = sorted(_unquantized(data, source) | (set(base["no_output_quantizer"]) - named))
     return result
 
 

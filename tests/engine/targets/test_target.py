@@ -33,6 +33,7 @@ AIMET: dict[str, Any] = {
     "op_type": {
         "Squeeze": {"is_output_quantized": "False"},
         "Elu": {"is_output_quantized": "False"},
+        "Cast": {"is_output_quantized": "True"},
         "Gemm": {"per_channel_quantization": "False"},
         "Softmax": {"encoding_constraints": {"min": 0.0, "max": 1.0}},
         "LayerNorm": {"params": {"weight": {"is_symmetric": "False"}}},
@@ -117,8 +118,14 @@ def test_aimets_configuration_is_a_target(tmp_path: Path) -> None:
     assert "Conv" in target.per_channel_ops and "Gemm" not in target.per_channel_ops
     assert target.fixed_ranges == {"Softmax": (0.0, 1.0)}
     assert target.supergroups == ((frozenset({"Conv"}), frozenset({"Relu"})), (frozenset({"Add"}), frozenset({"Tanh"})))
-    assert {"Elu", "Cast"} <= target.no_output_quantizer
+    assert {"Elu", "Squeeze", "Gather"} <= target.no_output_quantizer and "Cast" not in target.no_output_quantizer
     assert target.model_inputs_quantized and target.activation_symmetry == "asymmetric"
+
+
+def test_a_configuration_without_kernels_has_the_precisions_of_the_hardware(tmp_path: Path) -> None:
+    defaults = {key: value for key, value in AIMET["defaults"].items() if key != "supported_kernels"}
+    target = load_target(written(tmp_path / "t.json", {**AIMET, "defaults": defaults}))
+    assert target.precisions == load_target("htp_v73").precisions
 
 
 def test_placement_follows_aimets_configuration(tmp_path: Path) -> None:
