@@ -22,9 +22,22 @@ def sentence(certificate: Facts) -> str:
 
 def rows(certificate: Facts) -> list[tuple[Any, ...]]:
     """The parity table."""
-    return [(str(p.get("optimizations")), f"{100 * float(p['agreement']):.2f} %" if p.get("agreement") is not None else "\u2013",
+    return [(switch(p.get("optimizations")), f"{100 * float(p['agreement']):.2f} %" if p.get("agreement") is not None else "\u2013",
              f"{numbers.figure(p.get('sqnr_db'), 'dB')} dB", _lsb(p.get("mean_lsb")), _lsb(p.get("max_lsb")))
             for p in certificate.get("parity", [])]
+
+
+def switch(value: Any) -> str:
+    """`on` or `off`."""
+    return ("on" if value else "off") if isinstance(value, bool) else str(value)
+
+
+def commands(result: Facts) -> list[tuple[str, str]]:
+    """What to paste for each device toolchain: title and text."""
+    found = result.get("commands") or {}
+    if isinstance(found, Mapping):
+        return [(str(title), str(text)) for title, text in found.items()]
+    return [(str(c["title"]), str(c["text"])) for c in found]
 
 
 def _lsb(value: Any) -> str:
@@ -36,7 +49,9 @@ def remarks(certificate: Facts) -> list[str]:
     out = [str(s) for s in certificate.get("statements", [])]
     first, missing = certificate.get("first_divergence"), certificate.get("missing_encodings")
     if first:
-        out.append(f"The first node that diverges: {first if isinstance(first, str) else first.get('name', first)}.")
+        out.append(f"The first tensor that differs is {first.get('tensor')}, after {first.get('op_type')} {first.get('node')}: "
+                   f"{_lsb(first.get('max_lsb'))} at most.")
+    out += [f"{check['name']}: {check['detail']}" for check in certificate.get("checks", []) if not check.get("passed")]
     out.append(f"Encodings missing: {', '.join(map(str, missing))}." if missing else "Every quantizer is present once.")
     return out
 

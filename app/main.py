@@ -22,4 +22,4 @@ DRAW = {"projects": projects.draw, "model": model.draw, "desk": desk.draw, "expo
 st.set_page_config(page_title="Mixdown", page_icon="🎚️", layout="wide", initial_sidebar_state="collapsed",
                    menu_items={"About": "Mixdown: a mixing desk for neural-network precision."})
 shell.route()
-DRAW[state.page()]()
+shell.guarded(DRAW[state.page()])

@@ -69,3 +69,9 @@ def _cells(columns: Sequence[tuple[str, str]], row: Sequence[Any]) -> str:
         words, own = cell if isinstance(cell, tuple) else (cell, "")
         out.append(f"<td class='{cls} {own}'>{escape(str(words))}</td>")
     return "".join(out)
+
+
+def tensor(name: str, role: str, kind: str, span: str, why: str) -> str:
+    """A tensor in the inspector: name, type and range on one line, the explanation under it."""
+    right = "".join(f"<span>{escape(w)}</span>" for w in (role, kind, span) if w)
+    return f"<div class=md-tensor title='{escape(name)}'><div class=r><b>{escape(name)}</b>{right}</div><p>{escape(why)}</p></div>"

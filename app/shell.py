@@ -2,6 +2,8 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
 
@@ -15,6 +17,7 @@ from app.readouts import VERBS, readout_data
 from app.theme import page_css
 from engine.errors import MixdownError
 
+LOG = logging.getLogger(__name__)
 POLL = 0.35
 Data = dict[str, Any]
 
@@ -25,6 +28,18 @@ def route() -> None:
     where, window.goto = window.goto, ""
     if where:
         st.query_params.from_dict(state.address(where, window.project))
+
+
+def guarded(draw: Callable[[], None]) -> None:
+    """Draws a page; whatever goes wrong in it is a red box in plain words, and the details are in the log."""
+    try:
+        draw()
+    except MixdownError as error:
+        st.html(markup.box(str(error), "hot"))
+    except Exception:
+        LOG.exception("a page could not be drawn")
+        st.html(markup.box("This page could not be drawn, because of a fault inside Mixdown.", "hot",
+                           "The project is as it was. Reload the page; the details are in the server's log."))
 
 
 def go(page: str, project: str = "") -> None:

@@ -71,10 +71,11 @@ def weights_caption(facts: Facts) -> tuple[str, str]:
             f"clip {numbers.short(low)} to {numbers.short(high)}, {share} outside")
 
 
-def tensor_rows(facts: Facts) -> list[tuple[Any, ...]]:
-    """Name, role, type, range and explanation of each tensor a layer reads or writes."""
-    return [(t.get("name", ""), t.get("role", ""), str(t.get("dtype", "")), range_text(t), t.get("explain", ""))
-            for t in facts.get("tensors") or []]
+def explained(tensor: Facts) -> str:
+    """Why a tensor has or lacks a quantizer, without its name before it."""
+    said, name = str(tensor.get("explain") or tensor.get("reason") or ""), f"{tensor.get('name')}: "
+    said = said[len(name):] if said.startswith(name) else said
+    return said[:1].upper() + said[1:]
 
 
 def range_text(tensor: Facts) -> str:
@@ -94,12 +95,19 @@ def expected_data(model: Facts) -> list[tuple[str, str, str, str]]:
     return rows
 
 
+def data_row(role: str, purpose: str, have: Facts | None, path: Any) -> tuple[str, str, str, str]:
+    """A set of data: its name, samples, file and labels; or what it would be for."""
+    if have:
+        return role, f"{have['samples']:,}", str(have.get("name", "")), "labelled" if have.get("labels") else "no labels"
+    return (role, "\u2013", path.name, "not read yet") if path is not None else (role, "none", purpose, "")
+
+
 def coverage(tensors: Sequence[Facts], text: str) -> list[tuple[Any, ...]]:
     """Tensors whose name, kind or reason holds the text: what gets a quantizer, and why or why not."""
     wanted = text.strip().lower()
     rows = []
     for t in tensors:
-        reason = str(t.get("explain") or t.get("reason") or "")
+        reason = explained(t)
         if wanted and wanted not in f"{t['name']} {t.get('kind', '')} {reason}".lower():
             continue
         gets = (str(t.get("dtype") or "quantized"), "ok") if t.get("quantized") else ("float", "d")

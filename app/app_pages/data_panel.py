@@ -18,11 +18,7 @@ def draw(found: Bench, model: Mapping[str, Any]) -> None:
     """The panel."""
     data = model.get("data", {})
     st.html(markup.title("Data", f"{data.get('overlap') or 0} samples are in two sets" if data.get("overlap") else "disjoint sets"))
-    rows = []
-    for role, purpose in ROLES.items():
-        have = data.get(role)
-        rows.append((role, f"{have['samples']:,}" if have else "none", have.get("name", "") if have else purpose,
-                     "labelled" if have and have.get("labels") else "no labels" if have else ""))
+    rows = [words.data_row(role, purpose, data.get(role), getattr(found.project, role)) for role, purpose in ROLES.items()]
     st.html(markup.table([("set", "m"), ("samples", "n"), ("file", "d"), ("", "d")], rows))
     st.html(markup.heading("Layout that this model needs: one .npz with these arrays"))
     st.html(markup.table([("array", "m"), ("shape", "d"), ("type", "d"), ("", "d")], words.expected_data(model)))

@@ -107,6 +107,6 @@ def _commands(found: Bench, result: Mapping[str, Any] | None) -> None:
         words = str(error)
     st.html(markup.heading("Reproduce these figures without the workbench"))
     st.code(words, language=None, wrap_lines=True)
-    for command in (result or {}).get("commands", []):
-        st.html(markup.heading(str(command["title"])))
-        st.code(str(command["text"]), language=None, wrap_lines=True)
+    for title, text in certificate.commands(result or {}):
+        st.html(markup.heading(title))
+        st.code(text, language=None, wrap_lines=True)

@@ -50,9 +50,9 @@ def _channels(facts: Mapping[str, Any]) -> None:
 
 
 def _tensors(facts: Mapping[str, Any]) -> None:
-    rows = words.tensor_rows(facts)
-    if rows:
-        st.html(markup.heading("Tensors it reads and writes")
-                + markup.table([("tensor", "m"), ("", "d"), ("type", "d"), ("range", "n"), ("why", "d")], rows))
-    if facts.get("explain_weight"):
-        st.html(markup.heading("Its weight") + markup.text(str(facts["explain_weight"])))
+    rows = [markup.tensor(str(t.get("name")), str(t.get("role") or ""), str(t.get("dtype") or ""), words.range_text(t),
+                          words.explained(t)) for t in facts.get("tensors") or []]
+    weight = {"name": facts.get("weight") or "weight", "explain": facts.get("explain_weight")}
+    dtype = str((facts.get("encoding") or {}).get("dtype") or "float")
+    rows.append(markup.tensor(str(weight["name"]), "weight", dtype, "", words.explained(weight)))
+    st.html(markup.heading("Tensors, and why they are as they are") + "".join(rows))

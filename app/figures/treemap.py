@@ -1,6 +1,7 @@
 """Where the parameters and the work of a model lie, by module."""
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -24,17 +25,25 @@ def tree(layers: Sequence[Mapping[str, Any]], measure: str) -> list[Node]:
             parent = here
         name = str(layer["name"])
         leaves.append((f"layer:{name}", _short(name, module), parent, value, kind(layer)))
-    _merge_chains(nodes, {leaf[2] for leaf in leaves})
-    return [(key, label, parent, total, "") for key, (label, parent, total) in nodes.items()] + leaves
+    return _merged(nodes, leaves)
 
 
-def _merge_chains(nodes: dict[str, list[Any]], with_layers: set[str]) -> None:
-    """A module that holds nothing but one other module is drawn as one with it: `13.conv`."""
+def _merged(nodes: dict[str, list[Any]], leaves: list[Node]) -> list[Node]:
+    """A module that holds one thing alone is drawn as one with it: `13.conv`, or a layer under its longer name."""
+    held = Counter([node[1] for node in nodes.values()] + [leaf[2] for leaf in leaves])
+    placed = []
+    for key, label, parent, value, what in leaves:
+        while parent and held[parent] == 1:
+            own = nodes.pop(parent)
+            label = own[0] if label == own[0] else f"{own[0]}.{label}"
+            parent = own[1]
+        placed.append((key, label, parent, value, what))
     for key in sorted(nodes, key=len, reverse=True):
         children = [k for k, node in nodes.items() if node[1] == key]
-        if len(children) == 1 and key not in with_layers:
+        if held[key] == 1 and len(children) == 1:
             child, own = nodes[children[0]], nodes.pop(key)
             child[0], child[1] = f"{own[0]}.{child[0]}", own[1]
+    return [(key, label, parent, total, "") for key, (label, parent, total) in nodes.items()] + placed
 
 
 def _parts(module: str) -> list[str]:
@@ -59,5 +68,4 @@ def treemap_figure(theme: str, layers: Sequence[Mapping[str, Any]], measure: str
              "textinfo": "label+percent root", "outsidetextfont": {"color": c["text2"], "size": 10.5},
              "insidetextfont": {"color": [c["bg"] if theme == "dark" and n[4] else "#FFFFFF" if n[4] else c["text2"] for n in nodes]},
              "hovertemplate": "%{id}<br>%{value:,} " + unit + "<br>%{percentRoot:.1%}<extra></extra>"}
-    return {"data": [trace], "layout": layout(theme, height=height, uniformtext={"minsize": 9, "mode": "hide"},
-                                             margin={"l": 0, "r": 0, "t": 0, "b": 0})}
+    return {"data": [trace], "layout": layout(theme, height=height, margin={"l": 0, "r": 0, "t": 0, "b": 0})}

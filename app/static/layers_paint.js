@@ -8,7 +8,7 @@ export const heat = (db) => ({ fill: Math.max(0.02, Math.min(1, (70 - db) / 66))
 
 export function makeRow(layer, i, { el, glyph }) {
   const td = (cls, ...k) => el("td", cls, ...k);
-  const r = { i, box: el("i", "box"), cap: el("button", "cap"), eff: el("span", "effv"), why: el("span", "why"), size: el("i"), sizeT: el("span"), db: el("span"), led: el("i") };
+  const r = { i, box: el("i", "box"), cap: el("button", "cap"), eff: el("span", "effv"), why: el("span", "why"), size: el("i"), sizeT: el("span"), db: el("span", "dbv"), led: el("i") };
   r.cap.type = "button";
   const short = layer.m && layer.n.startsWith(layer.m) && layer.n.length > layer.m.length ? [el("span", "mod", layer.m), layer.n.slice(layer.m.length)] : [layer.n];
   r.tr = el("tr", "", td("c-box", r.box), td("c-name", glyph(layer.k), el("span", "nm", ...short)), td("c-op", layer.o), td("num c-par", count(layer.p)), td("num c-mac", count(layer.c)),
