@@ -32,7 +32,7 @@ from engine.sim.padding import Padding
 
 BATCH = 4
 WALKED = 16  # samples for the walk along the tensors
-SHARE_BEYOND, SHARE_HALF = 0.01, 0.2  # of a tensor's values that may lie beyond the tolerance, and beyond half of it
+SHARE_BEYOND, SHARE_HALF = 0.05, 0.2  # of a tensor's values that may lie beyond the tolerance, and beyond half of it
 MAX_DB = 350.0
 ROOM = 1e-3  # of a step: differences of whole steps are found in float32
 
@@ -132,49 +132,69 @@ def output_encoding(bundle: Bundle, name: str) -> Encoding | None:
     return next(iter(bundle.quantizations.values())).activations.get(name)
 
 
+@dataclass
+class _Walked:
+    """One tensor on the way: how many of its values differ by more steps than `allowed`, and than half of that."""
+
+    name: str
+    encoding: Encoding
+    allowed: float
+    greatest: float = 0.0
+    beyond: int = 0
+    half: int = 0
+    count: int = 0
+
+    def add(self, simulated: np.ndarray, found: np.ndarray) -> None:
+        step = lsb(self.encoding) or float(np.abs(simulated).max(initial=0.0)) * 2.0**-9 or 1.0  # fp16: two of its last places
+        same = (simulated == found) | (np.isnan(simulated) & np.isnan(found))
+        steps = np.where(same, 0.0, np.nan_to_num(np.abs(simulated - found) / step, nan=np.inf))
+        self.greatest = max(self.greatest, float(steps.max(initial=0.0)))
+        self.beyond += int((steps > self.allowed + ROOM).sum())
+        self.half += int((steps > self.allowed / 2 + ROOM).sum())
+        self.count += steps.size
+
+    def diverged(self, bundle: Bundle) -> Divergence | None:
+        """A wrong scale may move many values by no more than is allowed; float rounding moves few, so half of it counts too."""
+        n = max(self.count, 1)
+        for share, limit, steps in ((self.beyond / n, SHARE_BEYOND, self.allowed), (self.half / n, SHARE_HALF, self.allowed / 2)):
+            if share > limit:
+                node = next((node for node in bundle.model.graph for v in node.outputs if v.name == self.name), None)
+                where = (str(node.name), node.op_type) if node is not None else ("", "input")
+                return Divergence(self.name, *where, self.greatest, share, steps)
+        return None
+
+
 def first_divergence(bundle: Bundle, chain: Chain, data: Dataset, progress: Progress) -> Divergence | None:
     """Walks the quantized tensors in order of execution, on a few samples and without optimizations."""
-    walked = [n for n, found in bundle.quantizers.items() if n in bundle.own.activations and found]
-    order = {name: i for i, name in enumerate(bundle.model.values)}
-    walked.sort(key=lambda name: order[name])
-    worst = {name: [0.0, 0, 0, 0] for name in walked}  # greatest, beyond, beyond half, count
-    session = session_on(_watched(bundle.qdq, walked), OFF, QDQ)
+    walk = _walk(bundle)
+    session = session_on(_watched(bundle.qdq, [w.name for w in walk]), OFF, QDQ)
     samples = min(WALKED, len(data))
     for start, stop in batches(samples, 1 if fixed_batch(chain) else BATCH):
         progress(start / samples, "Comparing tensor by tensor")
         feeds = data.batch(start, stop)
-        simulated = chain.run(bundle.own, feeds, walked)
+        simulated = chain.run(bundle.own, feeds, [w.name for w in walk])
         found = run_on(session, dict(feeds), QDQ)
-        for name in walked:
-            _count(worst[name], simulated[name], found[name + SEEN if name + SEEN in found else name], bundle.own.activations[name])
-    return next((seen for name in walked if (seen := _diverged(bundle, name, *worst[name])) is not None), None)
+        for walked in walk:
+            walked.add(simulated[walked.name], found[walked.name + SEEN if walked.name + SEEN in found else walked.name])
+    return next((seen for walked in walk if (seen := walked.diverged(bundle)) is not None), None)
 
 
-def _diverged(bundle: Bundle, name: str, greatest: float, beyond: float, half: float, count: float) -> Divergence | None:
-    """A wrong scale may move many values by no more than the tolerance; float rounding moves few, so half of it counts too."""
-    allowed = tolerance(bundle.own.activations[name])
-    for share, limit, steps in ((beyond / count, SHARE_BEYOND, allowed), (half / count, SHARE_HALF, allowed / 2)):
-        if share > limit:
-            node = next((n for n in bundle.model.graph for v in n.outputs if v.name == name), None)
-            where = (str(node.name), node.op_type) if node is not None else ("", "input")
-            return Divergence(name, *where, greatest, share, steps)
-    return None
+def _walk(bundle: Bundle) -> list[_Walked]:
+    """The tensors in order of execution. Steps are as fine as the tensor, differences as coarse as the coarsest before it."""
+    order = {name: i for i, name in enumerate(bundle.model.values)}
+    names = sorted((n for n, found in bundle.quantizers.items() if n in bundle.own.activations and found), key=lambda n: order[n])
+    walk, coarsest = [], 16
+    for name in names:
+        encoding = bundle.own.activations[name]
+        bits = encoding.dtype.bits if isinstance(encoding.dtype, Int) else 16
+        coarsest = min(coarsest, bits)
+        walk.append(_Walked(name, encoding, tolerance(bits, coarsest) if lsb(encoding) else 1.0))
+    return walk
 
 
-def tolerance(encoding: Encoding) -> float:
-    """Steps by which a value may differ: one, and at 16 bits as much of the range as one at 12 bits."""
-    bits = encoding.dtype.bits if isinstance(encoding.dtype, Int) else 8
-    return float(max(1, 2 ** (bits - 12)))
-
-
-def _count(worst: list[float], simulated: np.ndarray, found: np.ndarray, encoding: Encoding) -> None:
-    step = lsb(encoding) or float(np.abs(simulated).max(initial=0.0)) * 2.0**-9 or 1.0  # fp16: two of its last places
-    same = (simulated == found) | (np.isnan(simulated) & np.isnan(found))
-    steps = np.where(same, 0.0, np.nan_to_num(np.abs(simulated - found) / step, nan=np.inf))
-    worst[0] = max(worst[0], float(steps.max(initial=0.0)))
-    worst[1] += int((steps > tolerance(encoding) + ROOM).sum())
-    worst[2] += int((steps > tolerance(encoding) / 2 + ROOM).sum())
-    worst[3] += steps.size
+def tolerance(bits: int, coarsest: int) -> float:
+    """Steps by which a value may differ: one of the coarsest grid so far, or of 12 bits where all are finer."""
+    return float(2 ** max(0, bits - min(coarsest, 12)))
 
 
 def _watched(proto: onnx.ModelProto, tensors: list[str]) -> onnx.ModelProto:
