@@ -39,13 +39,13 @@ def cut(graph: ir.Graph, weights: frozenset[str], min_nodes: int = MIN_NODES, ma
     """
     side, main = _split(graph, weights)
     last_reader = {str(v.name): i for i, node in enumerate(main) for v in node.inputs if v is not None}
-    segments = [_segment(0, side, set())]
+    segments = [segment_of(0, side, set())]
     start, live = 0, set[str]()
     for stop in _stops(main, last_reader, min_nodes, max_nodes):
         nodes = main[start:stop]
         live |= {str(v.name) for node in nodes for v in node.outputs}
         live = {name for name in live if last_reader.get(name, -1) >= stop}
-        segments.append(_segment(len(segments), nodes, live))
+        segments.append(segment_of(len(segments), nodes, live))
         start = stop
     return tuple(segments)
 
@@ -90,7 +90,8 @@ def _stop(counts: list[int], start: int, min_nodes: int, max_nodes: int) -> int:
     return min(places, key=lambda stop: counts[stop - 1])  # rule 3
 
 
-def _segment(index: int, nodes: list[ir.Node], live: set[str]) -> Segment:
+def segment_of(index: int, nodes: list[ir.Node], live: set[str]) -> Segment:
+    """A run of nodes with what it reads, makes and hands on."""
     produced = [str(v.name) for node in nodes for v in node.outputs if v.name]
     own = set(produced)
     reads, constants = dict[str, None](), dict[str, None]()

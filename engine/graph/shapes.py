@@ -21,11 +21,16 @@ MAX_TENSOR_VALUES = 2**29  # 2 GB of float32 in a single activation of one sampl
 PROBE_BYTES = 3 * 1024**3
 DEFAULT_DIM = 16  # for symbolic dimensions other than the first (a sequence length, say), when no data are given
 
+_INPUT_TYPES = frozenset({"float32", "float64", "float16", "bfloat16", "bool", "int8", "int16", "int32", "int64", "uint8", "uint16",
+                          "uint32", "uint64"})
+
 
 def example(inputs: tuple[TensorInfo, ...]) -> dict[str, np.ndarray]:
     """One sample of zeros for each input: batch 1, other symbolic dimensions `DEFAULT_DIM`."""
     feeds = {}
     for info in inputs:
+        if info.dtype not in _INPUT_TYPES:
+            raise BadInput(f"input {info.describe()}: expected numbers ({', '.join(sorted(_INPUT_TYPES))})")
         shape = tuple(d if isinstance(d, int) else 1 if axis == 0 else DEFAULT_DIM for axis, d in enumerate(info.shape or ()))
         if math.prod(shape) > MAX_TENSOR_VALUES:
             raise BadInput(f"input {info.describe()} has more than {MAX_TENSOR_VALUES:,} values a sample")

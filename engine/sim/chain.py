@@ -18,7 +18,7 @@ from engine.errors import BadInput
 from engine.graph.cuts import MAX_NODES, MIN_NODES, Segment, cut
 from engine.graph.model import Model
 from engine.sim.quantization import Quantization
-from engine.sim.segment_session import SegmentSession, quantized_inputs, segment_proto
+from engine.sim.segment_session import RAW, SegmentSession, quantized_inputs, segment_proto
 
 MAX_SESSIONS = 256  # kept sessions in all; the oldest unused one goes first
 MAX_LINES = 8
@@ -34,7 +34,7 @@ class Chain:
         weights = frozenset(w for layer in model.layers for w in layer.weights)
         self.segments = cut(model.graph, weights, min_nodes, max_nodes)
         self.level = optimization_level(model)
-        self._nodes = {node.name: node for node in model.proto.graph.node}
+        self.nodes = {node.name: node for node in model.proto.graph.node}
         self._home = {name: s.index for s in self.segments for name in s.produces}
         self._sessions: OrderedDict[tuple[object, ...], SegmentSession] = OrderedDict()
         self._lines: OrderedDict[tuple[int, frozenset[str]], tuple[Quantization, Line]] = OrderedDict()
@@ -57,18 +57,18 @@ class Chain:
     def run_from(self, start: int, quantization: Quantization, values: Values, wanted: frozenset[str]) -> Values:
         """Runs segments `start`.. from the tensors in `values` (model inputs, side tensors, those live before the cut).
 
-        What a start needs is said by `needs`. Returns all values that are still live or wanted at the end: inner tensors are freed as soon as no
-        later segment reads them.
+        What a start needs is said by `needs`. Returns all values that are still live or wanted at the end: inner
+        tensors are freed as soon as no later segment reads them. `RAW + name` asks for a tensor before its quantizer.
         """
         values = dict(values)
-        for session, dead in self._line(quantization, wanted)[start:]:
+        for session, dead in self.line(quantization, wanted)[start:]:
             if session is not None:
                 values.update(session.run(values))
             for name in dead:
                 values.pop(name, None)
         return values
 
-    def _line(self, quantization: Quantization, wanted: frozenset[str]) -> Line:
+    def line(self, quantization: Quantization, wanted: frozenset[str]) -> Line:
         """For each segment its session (None where there is nothing to run) and the tensors to free after it.
 
         Kept for the last few pairs of quantization and wanted tensors: a run of thousands of batches asks for the same.
@@ -102,7 +102,7 @@ class Chain:
         if key in self._sessions:
             self._sessions.move_to_end(key)
             return self._sessions[key]
-        proto, reads, gives = segment_proto(self.model, segment, quantization, outputs, self.constant, self._nodes)
+        proto, reads, gives = segment_proto(self.model, segment, quantization, outputs, self.constant, self.nodes)
         session = SegmentSession(proto, reads, gives, self.level, str(self.model.path or self.model.name))
         self._sessions[key] = session
         if len(self._sessions) > MAX_SESSIONS:
@@ -133,7 +133,12 @@ class Chain:
     def _outputs(self, segment: Segment, quantization: Quantization, wanted: frozenset[str]) -> tuple[str, ...]:
         made = (*segment.produces, *quantized_inputs(self.model, segment, quantization))
         keep = wanted | self._later[segment.index]
-        return tuple(name for name in made if name in keep)
+        raw = tuple(RAW + name for name in segment.produces if RAW + name in wanted)
+        return (*(name for name in made if name in keep), *raw)
+
+    def dead_after(self, index: int) -> tuple[str, ...]:
+        """The tensors that nothing reads after segment `index`."""
+        return self._dead_after[index]
 
     def _contents(self, segment: Segment, quantization: Quantization) -> tuple[str, ...]:
         """The encodings that the segment's session depends on."""

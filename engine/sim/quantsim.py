@@ -7,6 +7,7 @@ data. Changing a recipe re-derives; only calibration touches data.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -33,7 +34,6 @@ class QuantSim:
 
     Attributes:
         model: the graph, which steps may change (then they call `graph_changed`).
-        plan: what `resolve` made of the recipe.
         statistics: of the calibration data, by tensor; empty before `calibrate`.
         fixed: encodings set from outside (frozen or overridden), by tensor or initializer name.
     """
@@ -52,9 +52,7 @@ class QuantSim:
     def graph_changed(self) -> None:
         """After a step has edited the graph: everything derived from it is made anew. Statistics of old values go."""
         self.model.changed()
-        self.placement: Placement = place(self.model, self.target)
-        self.plan: Plan = resolve(self.model, self.recipe, self.target, self.placement, self.strict)
-        self.chain = Chain(self.model)
+        self._forget("placement", "plan", "chain")
         self.statistics.clear()
         self._weights.clear()
         self._activations.clear()
@@ -64,10 +62,29 @@ class QuantSim:
         """Another recipe on the same graph and statistics: only what changed is derived again."""
         if recipe.target != self.recipe.target:
             self.target = load_target(recipe.target)
-            self.placement = place(self.model, self.target)
-        self.plan = resolve(self.model, recipe, self.target, self.placement, self.strict)
+            self._forget("placement")
         self.recipe = recipe
+        self._forget("plan")
         self._quantization = None
+
+    @cached_property
+    def placement(self) -> Placement:
+        """Where quantizers stand on this graph and target."""
+        return place(self.model, self.target)
+
+    @cached_property
+    def plan(self) -> Plan:
+        """What `resolve` makes of the recipe. Made when first asked for: a recipe may name tensors that only a step makes."""
+        return resolve(self.model, self.recipe, self.target, self.placement, self.strict)
+
+    @cached_property
+    def chain(self) -> Chain:
+        """The graph's sessions."""
+        return Chain(self.model)
+
+    def _forget(self, *names: str) -> None:
+        for name in names:
+            self.__dict__.pop(name, None)
 
     def calibrate(self, data: Samples, progress: Progress = silent, histograms: bool = True) -> None:
         """One pass over `data` in the float model; replaces the statistics."""
