@@ -12,7 +12,10 @@ from sample_models.common.make import main
 from sample_models.common.training import Plan
 from sample_models.fashion_mobilenet.model import FashionMobileNet
 
-PLANS = (Plan(epochs=10, learning_rate=1e-2, weight_decay=0.0),)
+PLANS = (
+    Plan(epochs=10, learning_rate=1e-2, weight_decay=0.0),
+    Plan(epochs=2, learning_rate=1.5e-2, weight_decay=0.0, shift=0, seed=1),
+)
 
 if __name__ == "__main__":
     main(__doc__ or "", FashionMobileNet, PLANS, Path(__file__).parent)
