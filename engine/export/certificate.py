@@ -66,9 +66,14 @@ class Divergence:
 
 @dataclass(frozen=True)
 class Certificate:
-    """Whether an export does what the desk showed. `sentence` says what was proven, or what was not."""
+    """Whether an export does what the desk showed. `sentence` says what was proven, or what was not.
+
+    `parity` is against the simulation as the desk runs it. `node_by_node` is there where that missed the criteria: the same
+    simulation without fused kernels, which tells a network that amplifies float rounding from a file that is wrong.
+    """
 
     parity: tuple[Parity, ...]
+    node_by_node: Parity | None
     first_divergence: Divergence | None
     missing_encodings: tuple[str, ...]
     statements: tuple[str, ...]
@@ -82,5 +87,6 @@ class Certificate:
         """Plain values, tuples as lists."""
         data = asdict(self)
         data["versions"] = dict(self.versions)
-        data["parity"] = [p | {"outputs": list(p["outputs"])} for p in data["parity"]]
+        for p in (*data["parity"], *([data["node_by_node"]] if data["node_by_node"] else [])):
+            p["outputs"] = list(p["outputs"])
         return {key: list(value) if isinstance(value, tuple) else value for key, value in data.items()}

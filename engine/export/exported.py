@@ -4,16 +4,19 @@ Rules:
 1. the encodings are those of the simulation;
 2. a bypassed layer is fp32 on the desk; where the target has no fp32 its weight, and the tensors that only such
    layers read, are exported in fp16, which is what the device runs;
-3. tensors whose values lie on a grid already get the encoding that follows (`derived.py`); these stand in the
+3. one channel is a tensor: files do not tell them apart;
+4. tensors whose values lie on a grid already get the encoding that follows (`derived.py`); these stand in the
    encodings files only, since a Q/DQ pair for them would change nothing.
 """
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from engine.export.derived import with_derived
 from engine.graph.model import Model
 from engine.quant.encoding import Encoding
+from engine.quant.granularity import PER_TENSOR, PerChannel
 from engine.quant.precision import FP16, FP32, Precision
 from engine.sim.quantization import Quantization
 from engine.targets.plan import Plan
@@ -34,8 +37,15 @@ def exported(model: Model, target: Target, placement: Placement, plan: Plan, qua
     """The quantizations of an export."""
     activations, constants = halved(model, target, placement, plan)
     simulated = Quantization({**quantization.activations, **{n: Encoding(FP16) for n in activations}},
-                             {**quantization.constants, **{n: Encoding(FP16) for n in constants}}, quantization.biases)
+                             {**_plain(quantization.constants), **{n: Encoding(FP16) for n in constants}}, _plain(quantization.biases))
     return Exported(simulated, with_derived(placement, simulated), (*activations, *constants))
+
+
+def _plain(encodings: Mapping[str, Encoding]) -> dict[str, Encoding]:
+    """Rule 3."""
+    return {n: replace(e, granularity=PER_TENSOR, scale=e.scale.reshape(()), zero_point=e.zero_point.reshape(()))
+            if isinstance(e.granularity, PerChannel) and e.scale is not None and e.zero_point is not None and e.scale.numel() == 1 else e
+            for n, e in encodings.items()}
 
 
 def halved(model: Model, target: Target, placement: Placement, plan: Plan) -> tuple[list[str], list[str]]:

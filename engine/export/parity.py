@@ -83,6 +83,18 @@ def parities(bundle: Bundle, chain: Chain, data: Dataset, progress: Progress, wi
     return compare(bundle, chain, data, runs, progress)
 
 
+def node_by_node(bundle: Bundle) -> Chain:
+    """The simulation without fused kernels: it rounds where the file rounds."""
+    chain = Chain(bundle.model)
+    chain.level = OFF
+    return chain
+
+
+def parity_of(bundle: Bundle, chain: Chain, data: Dataset, progress: Progress) -> Parity:
+    """The file without optimizations against a simulation."""
+    return compare(bundle, chain, data, [Run(bundle, session_on(bundle.qdq, OFF, QDQ), False)], progress)[0]
+
+
 def compare(bundle: Bundle, chain: Chain, data: Dataset, runs: list[Run], progress: Progress) -> tuple[Parity, ...]:
     """Each run's figures against the simulation on all of `data`."""
     padding = Padding.of(bundle.model)
