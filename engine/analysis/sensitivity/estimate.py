@@ -1,0 +1,149 @@
+"""The estimate: scores of all items and precisions from one forward and one backward pass per batch and probe.
+
+To second order the additive score of an error is `1/2 dz' F dz` with `dz = J d` (see `curvature.py`), and a probe
+v with `E[v v'] = F` gives `dz' F dz = E[<v, J d>²] = E[<g, d>²]`, `g = J'v` (see `linear_terms.py`). So per sample b
+
+    score_b ~ 1/2 mean over probes of (sum over the item's tensors of <g_b, d_b>)²
+
+The terms of one item are summed before they are squared, because the tensors of an item are changed together.
+
+Where it is weak, and what must be said beside it:
+
+* rank with it, do not quote it: the graph is taken as linear, so large errors (3 bits and fewer, outputs quantized
+  coarsely) come out too high or too low, and the scale on other samples can be off by half;
+* at 16 bits of activations there is nothing to rank: the exact scores of two halves of a set agree no better;
+* one sample with one probe is a guess; a mean over some dozens is what it is made for. The interval from
+  resampling covers the samples and the probes' luck, not the error of linearizing;
+* only the first output is looked at, as in the exact sweep, and every node must be differentiable in torch.
+"""
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+
+from engine.analysis.sensitivity.curvature import probe, signs
+from engine.analysis.sensitivity.kinds import Item, Question
+from engine.analysis.sensitivity.linear_terms import Encodings, LinearTerms
+from engine.analysis.sensitivity.table import Table
+from engine.data import Dataset
+from engine.errors import UnsupportedOp
+from engine.progress import Progress, silent
+from engine.quant.encoding import Encoding
+from engine.sim.calibration import fixed_batch
+from engine.sim.chain import batches
+from engine.sim.quantization import Quantization
+from engine.sim.quantsim import QuantSim
+from engine.sim.torch_executor import TorchExecutor
+
+Tensor = torch.Tensor
+HELD = 24_000_000  # numbers in the watched tensors of one batch: about 100 MB, and as much again for the backward pass
+MOST = 32  # samples a batch
+Terms = dict[tuple[str, str], Tensor]  # (tensor, key of its encoding) → [probes, n]
+
+
+def estimate(sim: QuantSim, question: Question, items: tuple[Item, ...], quantizations: Sequence[Quantization], data: Dataset,
+             progress: Progress = silent) -> Table:
+    """Estimated `kl` of every item at every precision, one value per sample.
+
+    Args:
+        sim: the simulation whose float graph is differentiated.
+        question: `samples` (the first ones of `data`), `probes` and `seed` count here.
+        items: as `items_of` made them for the question's `what`.
+        quantizations: one for each precision, everything on.
+
+    Raises:
+        UnsupportedOp: a node cannot be differentiated; the message names it and what can be done instead.
+    """
+    begin = time.perf_counter()
+    table = Table(question, items, estimate=True)
+    executor = TorchExecutor(sim.model)
+    watch = LinearTerms(sim.model, executor.interpreter, *_wanted(items, quantizations))
+    name = sim.model.outputs[0].name
+    random = signs(question.seed, question.probes)
+    next(random)
+    count = min(question.samples, len(data))
+    size = 1 if fixed_batch(sim.chain) else batch_size(watch, data, name)
+    for start, stop in batches(count, size):
+        progress(start / count, f"Estimating on sample {start} of {count}")
+        terms = _batch(watch, _feeds(data, start, stop), name, random, question.probes, sim.model.name)
+        _score(table, terms, quantizations, start, stop - start)
+        table.samples, table.seconds = stop, time.perf_counter() - begin
+    progress(1.0, f"Estimated on {count} samples")
+    return table
+
+
+def _wanted(items: Sequence[Item], quantizations: Sequence[Quantization]) -> tuple[Encodings, Encodings]:
+    """The different encodings of each tensor and constant of the items: precisions that share one are computed once."""
+    activations: dict[str, dict[str, Encoding]] = defaultdict(dict)
+    constants: dict[str, dict[str, Encoding]] = defaultdict(dict)
+    for quantization in quantizations:
+        for item in items:
+            for names, encodings, found in ((item.activations, quantization.activations, activations),
+                                            (item.constants, quantization.constants, constants)):
+                for name in names:
+                    if name in encodings:
+                        found[name][encodings[name].key()] = encodings[name]
+    return activations, constants
+
+
+def batch_size(watch: LinearTerms, data: Dataset, output: str) -> int:
+    """Samples a batch: as many as fit, or one where a watched tensor does not have the samples along its first axis.
+
+    Tensors without samples (positions looked up once for all) have one gradient for the whole batch, and in tensors
+    with the samples along another axis they cannot be told apart; with one sample a batch both are exact.
+    """
+    if len(data) < 2:
+        return 1
+    one, two = (_shapes(watch, _feeds(data, 0, n), output) for n in (1, 2))
+    used = [n for n in one if n in watch.activations or n in watch.readers or n == output]
+    if any(not one[n] or two[n] != (2 * one[n][0], *one[n][1:]) for n in used):
+        return 1
+    return int(np.clip(HELD // max(sum(int(np.prod(shape)) for shape in one.values()), 1), 1, MOST))
+
+
+def _shapes(watch: LinearTerms, feeds: Mapping[str, Tensor], output: str) -> dict[str, tuple[int, ...]]:
+    found: dict[str, tuple[int, ...]] = {}
+
+    def note(name: str, tensor: Tensor) -> Tensor:
+        found[name] = tuple(tensor.shape)
+        return tensor
+
+    with torch.no_grad():
+        watch.interpreter.run(feeds, (output,), {name: lambda t, name=name: note(name, t) for name in watch.tensors | {output}})
+    return found
+
+
+def _batch(watch: LinearTerms, feeds: Mapping[str, Tensor], output: str, random: object, probes: int, model: str) -> Terms:
+    """The linear terms of one batch: one forward pass, and one backward pass a probe."""
+    with torch.enable_grad():
+        found = watch.interpreter.run(feeds, (output,), watch.hooks())[output]
+    if not found.is_floating_point():
+        raise UnsupportedOp(f"{model} cannot be differentiated: its output {output!r} is {found.dtype}, expected float scores. "
+                            "It can still be swept exactly.")
+    if not found.requires_grad:
+        return {}  # none of the items reaches the output
+    terms: dict[tuple[str, str], list[Tensor]] = defaultdict(list)
+    for i, xi in enumerate(random.send(tuple(found.shape))):  # type: ignore[attr-defined]
+        watch.backward(found, probe(found, xi.to(found.device)), again=i + 1 < probes)
+        for key, term in watch.found.items():
+            terms[key].append(term.cpu())
+    return {key: torch.stack(parts).double() for key, parts in terms.items()}
+
+
+def _score(table: Table, terms: Terms, quantizations: Sequence[Quantization], start: int, count: int) -> None:
+    """`1/2 mean (sum of terms)²` into the table, for the samples of one batch."""
+    for p, quantization in enumerate(quantizations):
+        for i, item in enumerate(table.items):
+            pairs = [*((n, quantization.activations.get(n)) for n in item.activations),
+                     *((n, quantization.constants.get(n)) for n in item.constants)]
+            found = [terms[n, e.key()] for n, e in pairs if e is not None and (n, e.key()) in terms]
+            values = 0.5 * torch.stack(found).sum(0).square().mean(0).numpy() if found else np.zeros(count)
+            table.put(i, p, start, {"kl": values})
+
+
+def _feeds(data: Dataset, start: int, stop: int) -> dict[str, Tensor]:
+    return {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in data.batch(start, stop).items()}

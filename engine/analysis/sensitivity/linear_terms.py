@@ -1,0 +1,135 @@
+"""First-order effects of single quantizers on the output along a probe, per sample.
+
+A probe v sent backwards gives `g = J'v` at every tensor of the float graph, J the output's derivative in that
+tensor. With d the actual quantization error, `<g, d> = <v, J d>`: the change of the output along v.
+
+* an activation tensor a: `d = q(a) - a`;
+* a constant c: d is taken at the output of each node that reads it, `node(q(c)) - node(c)`, which for a layer
+  is `layer(x, q(W) - W)` without bias: one extra forward of that layer for each encoding.
+
+The terms are made inside the backward pass, when a tensor's gradient is complete, and no gradient is kept.
+"""
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+
+import torch
+
+from engine.errors import BadInput
+from engine.graph import Model
+from engine.quant.encoding import Encoding
+from engine.quant.granularity import PerTensor
+from engine.sim.interpreter import Interpreter
+
+Tensor = torch.Tensor
+Hook = Callable[[Tensor], Tensor]
+Encodings = Mapping[str, Mapping[str, Encoding]]  # tensor → key of the encoding → encoding
+LINEAR = ("Conv", "ConvTranspose", "Gemm", "MatMul")  # in input 0 or 1, without the bias, which is input 2
+KEPT = 64_000_000  # numbers of rounding errors of constants that are kept; beyond, they are made again for each batch
+
+
+class Reader:
+    """A node that reads quantized constants."""
+
+    def __init__(self, model: Model, name: str, constants: tuple[str, ...], parameters: Mapping[str, Tensor]) -> None:
+        node = model.nodes[name]
+        inputs = tuple("" if v is None else str(v.name) for v in node.inputs)
+        self.constants, self.op_type, self.output = constants, node.op_type, str(node.outputs[0].name)
+        self.inputs = tuple(dict.fromkeys(n for n in inputs if n and n not in parameters))
+        self.zeros = {n: torch.zeros_like(parameters[n]) for n in inputs[2:3] if n in parameters} if node.op_type in LINEAR else {}
+        self.linear = {c: node.op_type in LINEAR and inputs.index(c) < 2 and (len(inputs) < 3 or not inputs[2] or inputs[2] in self.zeros)
+                       for c in constants}
+
+
+class LinearTerms:
+    """Watches forward passes of a float graph and gathers `<g, d>` of every encoding in the backward passes.
+
+    Attributes:
+        found: (tensor, key of its encoding) → [n], the terms of the last backward pass.
+    """
+
+    def __init__(self, model: Model, interpreter: Interpreter, activations: Encodings, constants: Encodings) -> None:
+        self.interpreter = interpreter
+        self.activations, self.constants = activations, constants
+        self.found: dict[tuple[str, str], Tensor] = {}
+        self.readers = _readers(model, constants, interpreter.parameters)
+        self.inputs = frozenset(n for readers in self.readers.values() for r in readers for n in r.inputs)
+        self.keep = sum(interpreter.parameters[n].numel() * len(e) for n, e in constants.items()) <= KEPT
+        self._values: dict[str, Tensor] = {}
+        self._errors: dict[tuple[str, str], Tensor] = {}
+
+    @property
+    def tensors(self) -> frozenset[str]:
+        """Every tensor that is held until the backward pass."""
+        return frozenset((*self.activations, *self.readers, *self.inputs))
+
+    def hooks(self) -> dict[str, Hook]:
+        """The interpreter's hooks for one forward pass."""
+        self._values.clear()
+        return {name: self._hook(name) for name in self.tensors}
+
+    def backward(self, output: Tensor, probe: Tensor, again: bool) -> None:
+        """One backward pass from the output; `again` keeps the graph for another."""
+        self.found.clear()
+        output.backward(probe, retain_graph=again)
+
+    def _hook(self, name: str) -> Hook:
+        def watch(tensor: Tensor) -> Tensor:
+            if tensor.is_floating_point() and (name in self.activations or name in self.readers):
+                # A view of its own: its gradient is that of the readers of this name, also where an op hands its input through.
+                tensor = tensor.view_as(tensor) if tensor.requires_grad else tensor.detach().requires_grad_()
+                tensor.register_hook(lambda gradient: self._arrived(name, gradient))
+            self._values[name] = tensor.detach()
+            return tensor
+        return watch
+
+    @torch.no_grad()
+    def _arrived(self, name: str, gradient: Tensor) -> None:
+        value = self._values[name]
+        for key, encoding in self.activations.get(name, {}).items():
+            self._add(name, key, gradient, encoding.fake_quantize(value).sub_(value))
+        for reader in self.readers.get(name, ()):
+            for constant in reader.constants:
+                for key, encoding in self.constants[constant].items():
+                    self._add(constant, key, gradient, self._change(reader, constant, key, encoding))
+
+    def _add(self, name: str, key: str, gradient: Tensor, error: Tensor) -> None:
+        n = len(gradient)
+        term = torch.bmm(gradient.reshape(n, 1, -1), error.reshape(n, -1, 1)).reshape(n)
+        self.found[name, key] = self.found[name, key] + term if (name, key) in self.found else term
+
+    def _change(self, reader: Reader, constant: str, key: str, encoding: Encoding) -> Tensor:
+        """What rounding a constant changes at the output of a node that reads it."""
+        value = self._values[reader.output]
+        if reader.op_type == "Gather" and isinstance(encoding.granularity, PerTensor):
+            return encoding.fake_quantize(value).sub_(value)  # picking rows and rounding them commute
+        error = self._error(constant, key, encoding)
+        feeds = {n: self._values[n] for n in reader.inputs}
+        if reader.linear[constant]:
+            return self.interpreter.run({**feeds, **reader.zeros, constant: error}, (reader.output,))[reader.output]
+        feeds[constant] = self.interpreter.parameters[constant] + error
+        return self.interpreter.run(feeds, (reader.output,))[reader.output] - value
+
+    def _error(self, name: str, key: str, encoding: Encoding) -> Tensor:
+        if (name, key) in self._errors:
+            return self._errors[name, key]
+        value = self.interpreter.parameters[name]
+        try:
+            error = encoding.fake_quantize(value, check=True).sub_(value)
+        except BadInput as reason:
+            raise BadInput(f"initializer {name!r}: {reason}; give its layer another precision") from None
+        if self.keep:
+            self._errors[name, key] = error
+        return error
+
+
+def _readers(model: Model, constants: Encodings, parameters: Mapping[str, Tensor]) -> dict[str, list[Reader]]:
+    """Output → the readers of constants that make it."""
+    found: dict[str, list[Reader]] = defaultdict(list)
+    for name, node in model.nodes.items():
+        read = tuple(dict.fromkeys(str(v.name) for v in node.inputs if v is not None and v.name in constants and v.name in parameters))
+        if read:
+            reader = Reader(model, name, read, parameters)
+            found[reader.output].append(reader)
+    return dict(found)
