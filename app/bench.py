@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import takewhile
 from typing import Any
 
 from app import recipes
@@ -72,9 +73,12 @@ class Bench:
 
     @property
     def failure(self) -> Any | None:
-        """The newest job, where it failed and nothing after it went well."""
-        last = next((j for j in self.jobs if j.state != "cancelled" and j.state not in ("queued", "running")), None)
-        return last if last is not None and last.state == "failed" and not self.active else None
+        """What went wrong last and was not made good: the first of the jobs that failed together for one reason."""
+        ended = [j for j in self.jobs if j.state in ("done", "failed")]
+        if not ended or ended[0].state != "failed" or self.active:
+            return None
+        together = takewhile(lambda j: j.state == "failed" and j.error == ended[0].error, ended)
+        return list(together)[-1]
 
 
 def same(job: Any, recipe: str) -> bool:
@@ -146,7 +150,7 @@ def remeasure(client: Any, bench: Bench) -> None:
 def go_on(client: Any, bench: Bench) -> None:
     """Starts again what failed: after a worker's death all that it had to do, else the last job alone."""
     failed = bench.failure
-    lost = [j for j in bench.jobs if j.state == "failed" and failed is not None and j.error == failed.error]
+    lost = [j for j in reversed(bench.jobs) if j.state == "failed" and failed is not None and j.error == failed.error]
     if bench.stopped:
         client.restart(bench.project.id)
     for verb, args in {j.verb: dict(j.args) for j in lost}.items():

@@ -38,7 +38,8 @@ def figure(value: float | None, unit: str, sign: bool = False) -> str:
     if value is None:
         return "\u2013"
     digits = 2 if unit in ("%", "dB") else 4
-    return minus(f"{value * scale(unit):{'+' if sign else ''}.{digits}f}")
+    shown = f"{value * scale(unit):{'+' if sign else ''}.{digits}f}"
+    return shown.lstrip("+-") if float(shown) == 0 else minus(shown)
 
 
 def size(count: float) -> tuple[str, str]:

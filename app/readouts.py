@@ -164,9 +164,11 @@ def readout_data(bench: Bench, targets: Sequence[str]) -> Part:
     """All that the bar shows about a project."""
     mass, compute = costs(bench)
     parts = {"acc": accuracy(bench), "drop": drop(bench), "size": mass, "bops": compute}
-    stale = bench.report is None and bench.partial is None
+    unmeasured = bench.report is None and bench.partial is None
+    for name, part in parts.items():
+        part["stale"] = unmeasured if name in ("acc", "drop") else bench.resolved is None
     chosen = str(bench.doc.get("target") or bench.project.target)
-    return {**parts, "stale": stale, "target": chosen, "targets": [[t, t] for t in dict.fromkeys([*targets, chosen])],
+    return {**parts, "target": chosen, "targets": [[t, t] for t in dict.fromkeys([*targets, chosen])],
             "undo": {"on": bench.can_undo, "title": "Undo (Ctrl+Z)"}, "project": bench.project.id,
             "redo": {"on": bench.can_redo, "title": "Redo (Ctrl+Shift+Z)"}, "measure": measure_button(bench),
             "job": running(bench), "guide": guide(bench), "spoken": spoken(bench, parts)}

@@ -165,6 +165,9 @@ def _messages(found: Bench | None) -> None:
     desk = window.desk(found.project.id) if found else None
     errors = [window.error, desk.error if desk else ""]
     window.error = ""
+    if found is not None and not benches.measurable(found) and found.model is not None:
+        st.html(markup.box("No evaluation data yet: sizes and weights are exact, accuracy is unknown.", "",
+                           "The page Model shows the layout that this model needs, and takes the file."))
     for words in filter(None, errors):
         st.html(markup.box(words, "hot"))
     if desk and desk.notice:
@@ -179,7 +182,8 @@ def _failed(found: Bench) -> None:
         words, button = st.columns([8, 1.1], gap="small", vertical_alignment="center")
     job = found.failure
     what = f"{VERBS.get(job.verb, job.verb)} did not finish. " if job is not None else ""
-    words.html(markup.box(found.stopped or (job.error if job is not None else ""), "hot",
+    said = found.stopped or (job.error if job is not None else "")
+    words.html(markup.box(said.replace(f"{state.client().home / found.project.id}/inputs/", ""), "hot",
                           f"{what}Kept: the recipe, its history and every earlier measurement."))
     if button.button("Restart" if found.stopped else "Try again", key="restart", type="primary", width="stretch"):
         benches.go_on(state.client(), found)

@@ -7,7 +7,8 @@ from typing import Any
 
 import streamlit as st
 
-from app import markup, shell, state, words
+from app import bench as benches
+from app import markup, state, words
 from app.bench import Bench
 from engine.errors import MixdownError
 
@@ -23,20 +24,39 @@ def draw(found: Bench, model: Mapping[str, Any]) -> None:
     st.html(markup.heading("Layout that this model needs: one .npz with these arrays"))
     st.html(markup.table([("array", "m"), ("shape", "d"), ("type", "d"), ("", "d")], words.expected_data(model)))
     with st.popover("Bring data"):
-        role = st.selectbox("Set", list(ROLES), key="data-role")
-        given = st.file_uploader(".npz", type=["npz"], key="data-file")
-        path = st.text_input("or a path on this server", key="data-path", placeholder="/data/evaluation.npz")
-        if st.button("Use it", type="primary", key="data-use", disabled=given is None and not path.strip()):
-            _use(found, str(role), given, path)
+        bring(found)
+
+
+def bring(found: Bench) -> None:
+    """Another file for one of the sets, by upload or by a path on the server."""
+    role = st.selectbox("Set", list(ROLES), key="data-role")
+    given = st.file_uploader(".npz", type=["npz"], key="data-file")
+    path = st.text_input("or a path on this server", key="data-path", placeholder="/data/evaluation.npz")
+    use, none = st.columns(2, gap="small")
+    if use.button("Use it", type="primary", key="data-use", width="stretch", disabled=given is None and not path.strip()):
+        _use(found, str(role), given, path)
+    if none.button("Go without", key="data-none", width="stretch", disabled=getattr(found.project, str(role)) is None):
+        _set(found, str(role), None)
 
 
 def _use(found: Bench, role: str, given: Any, path: str) -> None:
+    try:
+        if given is not None:
+            source = Path(state.client().import_upload(given, given.name, found.project.id, size=given.size))
+        else:
+            source = Path(path.strip())
+    except MixdownError as error:
+        state.window().error = str(error)
+        st.rerun()
+    _set(found, role, source)
+
+
+def _set(found: Bench, role: str, source: Path | None) -> None:
     client, project = state.client(), found.project.id
     try:
-        source = client.import_upload(given, given.name, project, size=given.size) if given is not None else Path(path.strip())
         client.update_project(project, **{role: source})
-        state.window().desk(project).notice = f"{role.capitalize()} data: {source.name}"
+        benches.go_on(client, found)
+        state.window().desk(project).notice = f"{role.capitalize()} data: {source.name if source else 'none'}"
     except MixdownError as error:
-        state.window().desk(project).error = str(error)
-    shell.go("model")
+        state.window().error = str(error)
     st.rerun()

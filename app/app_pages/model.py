@@ -22,8 +22,7 @@ def draw() -> None:
     if found is None:
         return
     if found.model is None:
-        with st.container(key="panel_reading"):
-            st.html(markup.title("Reading the model" if found.active else "The model could not be read", str(found.project.model)))
+        _unread(found)
         return
     with st.container(key="panel_report"):
         _report(found, found.model)
@@ -41,6 +40,15 @@ def draw() -> None:
             _ops(found.model)
 
 
+def _unread(found: Bench) -> None:
+    with st.container(key="panel_reading"):
+        st.html(markup.title("Reading the model" if found.active else "Model and data could not be read", found.project.model.name))
+        if not found.active:
+            st.html(markup.text("The red box says what is wrong. Another file for one of the data sets can be given here; "
+                                "for another model make a new project."))
+            data_panel.bring(found)
+
+
 def _report(found: Bench, model: Mapping[str, Any]) -> None:
     facts, totals = model["model"], model.get("totals", {})
     name, unit = metric(found)
@@ -56,8 +64,8 @@ def _report(found: Bench, model: Mapping[str, Any]) -> None:
          ("parameters", numbers.count_text(totals.get("params") or 0), ""), ("MACs", numbers.count_text(totals.get("macs") or 0), ""),
          ("weights, float", weights, weights_unit), ("activations, peak", peak, peak_unit), ("file", size, size_unit)],
         {f"float {name}": f"\u00b1 {numbers.figure(half, unit)}, {int((fp32 or {}).get('n') or 0):,} samples" if half is not None else ""}))
-    for warning in model.get("warnings", []):
-        st.html(markup.box(str(warning)))
+    for remark in [*model.get("warnings", []), *model.get("notes", [])]:
+        st.html(markup.box(str(remark)))
 
 
 def _cost(found: Bench) -> None:

@@ -35,7 +35,7 @@ def _merged(nodes: dict[str, list[Any]], leaves: list[Node]) -> list[Node]:
     for key, label, parent, value, what in leaves:
         while parent and held[parent] == 1:
             own = nodes.pop(parent)
-            label = own[0] if label == own[0] else f"{own[0]}.{label}"
+            label = own[0] if label == own[0] or key.endswith(":" + label) else f"{own[0]}.{label}"
             parent = own[1]
         placed.append((key, label, parent, value, what))
     for key in sorted(nodes, key=len, reverse=True):

@@ -90,7 +90,7 @@ function settings(S) {
   const key = JSON.stringify(d.settings.map((s) => s.key));
   if (S.settings.dataset.key !== key) {
     S.settings.dataset.key = key;
-    S.selects = d.settings.map((s) => select(s.label, (v) => S.act("setting", { key: s.key, value: v })));
+    S.selects = d.settings.map((s) => select(s.label, (v) => (window.dispatchEvent(new CustomEvent("desk:moving")), S.act("setting", { key: s.key, value: v }))));
     S.settings.replaceChildren(...d.settings.map((s, i) => el("label", "set", el("span", "", s.label), S.selects[i])));
   }
   d.settings.forEach((s, i) => options(S.selects[i], s.options, s.value));
@@ -160,6 +160,7 @@ function edit(S, ids, p) {
     S.want.set(i, p);
     S.lib.updateRow(S.rows[i], S.d, p);
   }
+  window.dispatchEvent(new CustomEvent("desk:moving"));
   S.act("set", { layers: ids.map((i) => S.d.layers[i].n), to: p });
 }
 

@@ -10,11 +10,12 @@ export function makeRow(layer, i, { el, glyph }) {
   const td = (cls, ...k) => el("td", cls, ...k);
   const r = { i, box: el("i", "box"), cap: el("button", "cap"), eff: el("span", "effv"), why: el("span", "why"), size: el("i"), sizeT: el("span"), db: el("span", "dbv"), led: el("i") };
   r.cap.type = "button";
-  const short = layer.m && layer.n.startsWith(layer.m) && layer.n.length > layer.m.length ? [el("span", "mod", layer.m), layer.n.slice(layer.m.length)] : [layer.n];
+  const inside = layer.m && layer.n.startsWith(layer.m);
+  const short = inside && layer.n.length > layer.m.length ? [el("span", "mod", layer.m), layer.n.slice(layer.m.length)] : inside || !layer.m ? [layer.n] : [layer.n, el("span", "mod", ` · ${layer.m}`)];
   r.tr = el("tr", "", td("c-box", r.box), td("c-name", glyph(layer.k), el("span", "nm", ...short)), td("c-op", layer.o), td("num c-par", count(layer.p)), td("num c-mac", count(layer.c)),
     td("c-size", el("span", "sz", r.size), r.sizeT), td("c-cap", r.cap), td("c-eff", r.eff, r.why), td("c-db", el("span", "led", r.led), r.db));
   r.tr.dataset.i = i;
-  r.tr.title = layer.n;
+  r.tr.cells[1].title = layer.m ? `${layer.n} in ${layer.m}` : layer.n;
   r.tr.tabIndex = -1;
   return r;
 }

@@ -11,7 +11,10 @@ export default function ({ data, parentElement, setTriggerValue }, lib) {
   root.dataset.theme = data.theme;
   paint(S, data, lib);
   window.__readout = { rev: data.rev, badge: data.acc?.badge, at: performance.now() };
-  return () => window.removeEventListener("keydown", S.onKey);
+  return () => {
+    window.removeEventListener("keydown", S.onKey);
+    window.removeEventListener("desk:moving", S.onMoving);
+  };
 }
 
 function block(cls, label, { el }) {
@@ -57,6 +60,13 @@ function build(root, lib) {
     send(e.key.toLowerCase() === "y" || e.shiftKey ? "redo" : "undo");
   };
   window.addEventListener("keydown", S.onKey);
+  // An edit in the table: the figures are no longer those of the recipe, and say so before the server has answered.
+  S.onMoving = () => {
+    S.badge.className = "badge moving";
+    S.badge.textContent = "moving";
+    for (const k of ["acc", "drop", "size", "bops"]) S[k].root.dataset.stale = "true";
+  };
+  window.addEventListener("desk:moving", S.onMoving);
   return S;
 }
 
@@ -81,6 +91,7 @@ function meter(o, v) {
   o.mark.style.display = v.mark == null ? "none" : "";
   o.mark.style.left = (v.mark ?? 0) * 100 + "%";
   o.root.title = v.title || "";
+  o.root.dataset.stale = v.stale;
 }
 
 function paint(S, d, lib) {
@@ -100,7 +111,6 @@ function paint(S, d, lib) {
   for (const k of ["acc", "drop", "size", "bops"]) meter(S[k], d[k]);
   S.acc.top.firstChild.textContent = d.acc.label;
   S.flips.replaceChildren(...words(d.drop.flips));
-  S.meters.dataset.stale = d.stale;
   S.badge.className = "badge " + d.acc.badge;
   S.badge.textContent = d.acc.badgeText;
   S.badge.title = d.acc.badgeTitle;

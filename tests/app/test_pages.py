@@ -59,7 +59,7 @@ def words(test: AppTest) -> str:
 
 
 @pytest.mark.parametrize(("which", "expected"), [
-    ("projects", "Canned"), ("model", "Where it lies"), ("model", "inside a fused pair"), ("model", "samples × 1 × 28 × 28"),
+    ("projects", "Canned"), ("model", "Where it lies"), ("model", "Inside a fused pair"), ("model", "samples × 1 × 28 × 28"),
     ("desk", "Why this precision"), ("export", "Parity certificate"), ("export", "Export and verify")])
 def test_pages(client: Client, tmp_path: Path, which: str, expected: str) -> None:
     test = page(measured(client, project(client, tmp_path)), which)

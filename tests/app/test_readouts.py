@@ -119,3 +119,8 @@ def test_numbers() -> None:
     assert numbers.size_text(3_050_000) == "3.05 MB" and numbers.size_text(12) == "12 B"
     assert numbers.count_text(48_300) == "48.3 k"
     assert numbers.share(1e-6) == "< 0.01 %" and numbers.share(None) == "–"
+
+
+def test_a_drop_of_nothing_has_no_sign() -> None:
+    assert numbers.figure(-0.0, "%", sign=True) == "0.00" and numbers.figure(0.00001, "%", sign=True) == "0.00"
+    assert numbers.figure(0.0025, "%", sign=True) == "+0.25"
