@@ -18,6 +18,7 @@ Arguments = argparse.Namespace
 EXAMPLES = {
     "inspect": "python -m engine inspect model.onnx",
     "simulate": "python -m engine simulate model.onnx --evaluation evaluation.npz --calibration calibration.npz --precision w8a8",
+    "sensitivity": "python -m engine sensitivity model.onnx --calibration calibration.npz --precisions w8a8,w4a8 --mode one-on",
     "quantize": "python -m engine quantize recipe.yaml model.onnx --evaluation evaluation.npz --calibration calibration.npz --out exported",
     "export": "python -m engine export model.onnx --recipe recipe.yaml --calibration calibration.npz --out exported",
     "verify": "python -m engine verify exported --evaluation evaluation.npz",
@@ -37,6 +38,7 @@ def build_parser() -> argparse.ArgumentParser:
     simulate.add_argument("--outputs", metavar="F.npz", type=Path, help="write the output arrays as fp32/NAME and quantized/NAME")
     simulate.add_argument("--no-steps", action="store_true", help="leave out the recipe's steps (BatchNormalization stays)")
     simulate.add_argument("--max-drop", metavar="X", type=float, help="exit 1 when the drop is larger (absolute: 0.01 is one point)")
+    _sensitivity(_verb(verbs, "sensitivity", "which layers hurt: scores with confidence"))
     quantize = _verb(verbs, "quantize", "simulate, export and verify in one go")
     quantize.add_argument("recipe", metavar="RECIPE", type=Path)
     quantize.add_argument("model", metavar="MODEL", type=Path, nargs="?", help="when the recipe names no model")
@@ -48,6 +50,22 @@ def build_parser() -> argparse.ArgumentParser:
     for name, sub in verbs.choices.items():
         _shared(name, sub)
     return parser
+
+
+def _sensitivity(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("model", metavar="MODEL", type=Path)
+    sub.add_argument("--precisions", metavar="P,P", required=True, help="such as w8a8,w4a8")
+    sub.add_argument("--mode", default="one-on", choices=("one-on", "one-off", "cumulative", "estimate", "data-free"),
+                     help="one-on: only this item quantized (cause); one-off: all but this; cumulative: all on, read at every layer; "
+                          "estimate: from gradients; data-free: weight error alone")
+    sub.add_argument("--what", default="both", choices=("weights", "activations", "both"))
+    sub.add_argument("--items", default="layers", choices=("layers", "ops", "groups", "blocks"))
+    sub.add_argument("--on", default="calibration", choices=("calibration", "evaluation"), help="the data that scores are taken on")
+    sub.add_argument("--samples", metavar="N", type=int, default=128)
+    sub.add_argument("--racing", action="store_true", help="more samples only where the top is undecided")
+    sub.add_argument("--top", metavar="K", type=int, default=10)
+    sub.add_argument("--resume", action="store_true", help="keep scores by content, and go on from those of an earlier run")
+    sub.add_argument("--time-budget", metavar="S", type=float, help="stop after S seconds with what is there")
 
 
 def _verb(verbs: argparse._SubParsersAction[argparse.ArgumentParser], name: str, words: str) -> argparse.ArgumentParser:

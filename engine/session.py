@@ -5,9 +5,11 @@ kept and used for the next: stepped graphs, statistics, sessions, the float mode
 """
 from __future__ import annotations
 
+import json
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,10 @@ from engine.analysis.ranges_table import tensor_rows, weight_rows
 from engine.analysis.report import measured, report
 from engine.analysis.resolved import resolved
 from engine.analysis.runner import Outputs, Runner
+from engine.analysis.sensitivity.answer import answer
+from engine.analysis.sensitivity.cache import ScoreCache
+from engine.analysis.sensitivity.confidence import TOP
+from engine.analysis.sensitivity.kinds import Question
 from engine.data import Dataset, load_data
 from engine.data.metrics import Metric, resolve_metric
 from engine.errors import BadInput, IllegalPrecision
@@ -115,6 +121,30 @@ class Session:
         return {"tensors": tensor_rows(sim, unseen), "weights": weight_rows(sim),
                 "samples": min(recipe.calibration.samples, len(self.calibration)), "unseen_samples": 0 if unseen is None else len(some),
                 "seconds": time.perf_counter() - begin}
+
+    def sensitivity(self, recipe: Recipe, question: Question, on: str = "calibration", racing: bool = False, top: int = TOP,
+                    progress: Progress = silent, partial: Partial | None = None) -> dict[str, Any]:
+        """Scores of every layer (or other item) at the question's precisions, with intervals and rankings.
+
+        Scores are taken on the calibration data by default, so that the evaluation data stay unseen. Answers are
+        kept by content: the same question twice costs nothing, and a stopped sweep goes on where it was.
+        """
+        data = {"calibration": self.calibration, "evaluation": self.evaluation}.get(on)
+        room = self._room(recipe, progress)
+        if question.mode == "data-free" or data is None:
+            return answer(room.enter(recipe), question, None, progress=progress)
+        sim = room.calibrated(recipe, part(progress, 0.0, 0.1))
+        some = data.subset(question.samples, question.seed)
+        question = replace(question, samples=len(some))
+        runner = room.ready_runner(some, progress)
+        return answer(sim, question, some, self.metric, self._scores(recipe, question, some), runner.batch, racing, top,
+                      part(progress, 0.1, 1.0), partial)
+
+    def _scores(self, recipe: Recipe, question: Question, data: Dataset) -> ScoreCache | None:
+        if self._cache is None:
+            return None
+        shared = [self.model.sha256, steps_key(recipe), data.sha256, self.metric.name if self.metric else "", question.mode]
+        return ScoreCache(self._cache / "scores", json.dumps(shared))
 
     def layer_facts(self, recipe: Recipe, name: str, progress: Progress = silent) -> dict[str, Any]:
         """One layer for the inspector."""

@@ -19,6 +19,7 @@ from engine.recipe import Recipe, load_recipe
 from engine.session import Session
 from engine.targets import load_target, place
 from engine.terminal import Bar, count, share, table, write_json
+from engine.verbs_sensitivity import ask, cache_of, show
 
 Arguments = argparse.Namespace
 
@@ -130,8 +131,18 @@ def verify(arguments: Arguments) -> int:
     return _print_certificate(found)
 
 
+def sensitivity(arguments: Arguments) -> int:
+    """Scores the layers."""
+    recipe = recipe_of(arguments)
+    session = _session(arguments, load_model(arguments.model), cache_of(arguments))
+    found = _with_bar(arguments, lambda progress: ask(session, recipe, arguments, progress))
+    _save(arguments, found)
+    show(found)
+    return 0
+
+
 VERBS: dict[str, Callable[[Arguments], int]] = {
-    "inspect": inspect, "simulate": simulate, "quantize": quantize, "export": export, "verify": verify}
+    "inspect": inspect, "simulate": simulate, "sensitivity": sensitivity, "quantize": quantize, "export": export, "verify": verify}
 
 
 def _with_bar(arguments: Arguments, work: Callable[[Any], Any]) -> Any:

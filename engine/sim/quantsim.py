@@ -135,19 +135,24 @@ class QuantSim:
         """Outputs and watched tensors of the quantized graph, in ONNX Runtime."""
         return self.chain.run(self.quantization, feeds, watch)
 
+    def constants(self) -> dict[str, Encoding]:
+        """The encodings of weights and constant operands, which need no data."""
+        found: dict[str, Encoding] = {}
+        for name, plan in self.plan.activations.items():
+            if self.placement.slots[name].kind == "constant":
+                found[name] = self.fixed[name] if name in self.fixed else self._activation(plan)
+        for name, weight in self.plan.weights.items():
+            found[name] = self.fixed[name] if name in self.fixed else self._weight(weight)
+        return found
+
     def _derive(self) -> Quantization:
         missing = self.missing()
         if missing:
             raise BadInput(f"{len(missing)} tensors have no range yet (first: {missing[0]!r}); calibrate on data, or set "
                            "min and max for them in the recipe's `tensors:`")
-        activations: dict[str, Encoding] = {}
-        constants: dict[str, Encoding] = {}
-        for name, plan in self.plan.activations.items():
-            group = constants if self.placement.slots[name].kind == "constant" else activations
-            group[name] = self.fixed[name] if name in self.fixed else self._activation(plan)
-        for name, weight in self.plan.weights.items():
-            constants[name] = self.fixed[name] if name in self.fixed else self._weight(weight)
-        found = Quantization(activations, constants)
+        own = {name: plan for name, plan in self.plan.activations.items() if self.placement.slots[name].kind != "constant"}
+        activations = {name: self.fixed[name] if name in self.fixed else self._activation(plan) for name, plan in own.items()}
+        found = Quantization(activations, self.constants())
         if self.recipe.bias == "int32":
             found = bias_encodings(self.model, found)
         return found

@@ -68,7 +68,6 @@ class Sweep:
         self.chain, self.question, self.items = chain, question, items
         self.score = score
         self.batch = 1 if fixed_batch(chain) else batch
-        self.evaluations = 0.0  # model runs spent, in samples times share of the graph, for the report
         self._padding = Padding.of(chain.model)
         switch = switched_on if question.mode == "one-on" else switched_off
         self.bases = self._bases(quantizations, switch)
@@ -119,6 +118,9 @@ class Sweep:
         self.prepare(lambda f, m: progress(0.15 * f, m), wants)
         for begin, end in batches(stop - start, self.batch):
             first, last = start + begin, start + end
+            if all(_known(table, c, first) for b in self.bases for c in b.candidates if self._wanted(c, wants)):
+                table.samples = max(table.samples, last)
+                continue
             feeds = {n: ort.OrtValue.ortvalue_from_numpy(a) for n, a in data.batch(first, last).items()}
             name = self.chain.output_names[0]
             reference = self.chain.run_from(0, FLOAT, feeds, frozenset(self.chain.output_names))[name].numpy()
@@ -142,13 +144,13 @@ class Sweep:
                 values.update(session.run(values))
             here = {**held, **values}
             for candidate in base.at[segment.index]:
-                if candidate.tail is not None and self._wanted(candidate, wants):
+                if candidate.tail is not None and self._wanted(candidate, wants) and not _known(table, candidate, first):
                     found = candidate.tail.run(_with_raw(here, candidate.tail.sources))[name].numpy()
                     self._keep(candidate, reference, found, first, table)
             values = {n: v for n, v in values.items() if n in base.alive[segment.index]}
         untouched = values[name].numpy() if name in values else reference
         for candidate in base.candidates:
-            if candidate.tail is None and self._wanted(candidate, wants):
+            if candidate.tail is None and self._wanted(candidate, wants) and not _known(table, candidate, first):
                 self._keep(candidate, reference, untouched, first, table)
 
     def _alive(self, base: Base, index: int) -> frozenset[str]:
@@ -172,6 +174,12 @@ def _with_raw(values: Values, sources: Iterable[str]) -> Values:
     """Model inputs before their quantizer are the fed values themselves."""
     missing = [s for s in sources if s not in values and s.startswith(RAW)]
     return {**values, **{s: values[s.removeprefix(RAW)] for s in missing}} if missing else values
+
+
+def _known(table: Table, candidate: Candidate, first: int) -> bool:
+    """Whether the cell already has its score at this sample, from a cache or an earlier run."""
+    kl = table.parts.get("kl")
+    return kl is not None and bool(np.isfinite(kl[candidate.item, candidate.precision, first]))
 
 
 def _content(change: Quantization, base: Quantization) -> tuple[str, ...]:

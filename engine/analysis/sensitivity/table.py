@@ -65,6 +65,19 @@ class Table:
                 np.add.at(weights[row], measured[draw], 1.0)
         return self._pooled(name, weights)
 
+    def halves(self, name: str, splits: int = 20, seed: int = SEED) -> Array:
+        """[splits, 2, items, precisions]: the value on random halves of the samples that all cells share."""
+        rng = np.random.default_rng(seed)
+        flat = self._flat(name)
+        shared = np.flatnonzero(np.isfinite(flat).all((0, 1)))
+        if len(shared) < 4:
+            return np.empty((0, 2, *flat.shape[:2]))
+        weights = np.zeros((splits, 2, self.question.samples))
+        for split in weights:
+            picked = rng.permutation(shared)
+            split[0, picked[: len(picked) // 2]] = split[1, picked[len(picked) // 2:]] = 1.0
+        return self._pooled(name, weights.reshape(2 * splits, -1)).reshape(splits, 2, *flat.shape[:2])
+
     def interval(self, name: str) -> tuple[Array, Array]:
         """95 % bootstrap interval, (low, high) of [items, precisions] each."""
         draws = self.bootstrap(name)
@@ -98,5 +111,5 @@ class Table:
         kind = self.kinds[name]
         return [{"layer": item.name, "precision": str(precision), "mode": self.question.mode, "what": self.question.what, "metric": name,
                  "unit": kind.unit, "higher_is_better": kind.higher_is_better, "value": float(value[i, p]),
-                 "ci95": [float(low[i, p]), float(high[i, p])], "samples": int(counts[i, p]), "estimate": self.estimate}
+                 "ci95": None if self.question.mode == "data-free" else [float(low[i, p]), float(high[i, p])], "samples": int(counts[i, p]), "estimate": self.estimate}
                 for i, item in enumerate(self.items) for p, precision in enumerate(self.question.precisions) if counts[i, p]]

@@ -1,0 +1,131 @@
+"""One layer alone on the bench: its node as a small session, fed with its float inputs or with changed ones."""
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+from onnx import TensorProto, helper, numpy_helper
+
+from engine.analysis.diagnosis.kinds import Array, Variant
+from engine.graph.layers import Layer
+from engine.graph.model import Model
+from engine.progress import Progress, silent
+from engine.sim.calibration import Samples, fixed_batch
+from engine.sim.chain import Chain, batches
+from engine.sim.padding import Padding
+from engine.sim.quantization import FLOAT
+from engine.sim.segment_session import session_options
+
+BATCH = 4
+SIGNAL = "signal"  # the name under which the power of the float output is kept
+Noise = dict[str, dict[str, float]]
+
+
+class Bench:
+    """The node of a layer with its weights as inputs, so that one session serves every experiment."""
+
+    def __init__(self, model: Model, chain: Chain, layer: Layer) -> None:
+        node = chain.nodes[layer.name]
+        self.layer, self.output = layer, layer.output
+        self.weights = {name: np.array(model.constant(name), dtype=np.float32) for name in layer.weights}
+        constants = [n for n in node.input if n and n in model.graph.initializers and n not in self.weights]
+        self.reads = tuple(dict.fromkeys(n for n in node.input if n and n not in constants and n not in self.weights))
+        graph = onnx.GraphProto(name=layer.name)
+        graph.node.add().CopyFrom(node)
+        graph.initializer.extend(numpy_helper.from_array(model.constant(n), n) for n in constants)
+        graph.input.extend(_value(model, n) for n in (*self.reads, *self.weights))
+        graph.output.append(_value(model, self.output))
+        proto = helper.make_model(graph, ir_version=chain.model.proto.ir_version, opset_imports=chain.model.proto.opset_import)
+        self._session = ort.InferenceSession(proto.SerializeToString(), session_options(chain.level), providers=["CPUExecutionProvider"])
+        self._changed: dict[tuple[str, str], Array] = {}
+
+    def run(self, values: Mapping[str, Array], changed: Mapping[str, Array]) -> Array:
+        """The layer's output from its float inputs, some of them replaced."""
+        found: Array = self._session.run([self.output], {**values, **self.weights, **changed})[0]
+        return found
+
+    def change(self, key: str, variant: Variant, values: Mapping[str, Array]) -> dict[str, Array]:
+        """The operands of a variant as the layer sees them, without those that stay as they are. Weights are made once."""
+        found = {}
+        for name, transform in variant.items():
+            if name in self.weights:
+                if (key, name) not in self._changed:
+                    self._changed[key, name] = transform(self.weights[name])
+                made, before = self._changed[key, name], self.weights[name]
+            else:
+                made, before = transform(values[name]), values[name]
+            if not np.array_equal(made, before):
+                found[name] = made
+        return found
+
+    def forget(self) -> None:
+        """Frees the changed weights."""
+        self._changed.clear()
+
+
+def measure(chain: Chain, data: Samples, benches: Sequence[Bench], variants: Mapping[str, Mapping[str, Variant]],
+            progress: Progress = silent) -> Noise:
+    """The noise power at each layer's output under each of its variants, and the power of the float output, over all samples.
+
+    The float model is walked once per batch, and each layer is run beside it from its float inputs.
+    """
+    wanted = [b for b in benches if variants.get(b.layer.name)]
+    found: Noise = {b.layer.name: dict.fromkeys((SIGNAL, *variants[b.layer.name]), 0.0) for b in wanted}
+
+    def visit(bench: Bench, values: Mapping[str, Array], valid: Callable[[Array], Array]) -> None:
+        _experiments(bench, variants[bench.layer.name], values, valid, found[bench.layer.name])
+
+    walk(chain, data, {name for b in wanted for name in b.reads},
+         lambda values, valid: [visit(b, {n: values[n] for n in b.reads}, valid) for b in wanted] and None, progress)
+    for bench in wanted:
+        bench.forget()
+    return found
+
+
+def walk(chain: Chain, data: Samples, tensors: set[str], visit: Callable[[Mapping[str, Array], Callable[[Array], Array]], None],
+         progress: Progress = silent) -> None:
+    """Runs the float model batch by batch; `visit` gets the tensors and a function that drops padding positions."""
+    inputs = {i.name for i in chain.model.inputs}
+    padding = Padding.of(chain.model)
+    for start, stop in batches(len(data), 1 if fixed_batch(chain) else BATCH):
+        progress(start / len(data), f"Diagnosing: sample {start} of {len(data)}")
+        feeds = data.batch(start, stop)
+        values = {**feeds, **chain.run(FLOAT, feeds, tensors - inputs)}
+
+        def valid(array: Array, feeds: Mapping[str, Array] = feeds) -> Array:
+            return padding.valid(array, feeds)
+
+        visit(values, valid)
+
+
+def _experiments(bench: Bench, variants: Mapping[str, Variant], values: Mapping[str, Array], valid: Callable[[Array], Array],
+                 into: dict[str, float]) -> None:
+    """Adds one batch. Variants that come to the same inputs (nothing was clipped, say) run once."""
+    reference = bench.run(values, {})
+    into[SIGNAL] += _power(valid(reference))
+    seen: list[tuple[dict[str, Array], float]] = []
+    for key, variant in variants.items():
+        changed = bench.change(key, variant, values)
+        if not changed:
+            continue
+        noise = next((n for other, n in seen if _same(other, changed)), None)
+        if noise is None:
+            noise = _power(valid(bench.run(values, changed) - reference))
+            seen.append((changed, noise))
+        into[key] += noise
+
+
+def _same(first: Mapping[str, Array], second: Mapping[str, Array]) -> bool:
+    return first.keys() == second.keys() and all(np.array_equal(first[n], second[n]) for n in first)
+
+
+def _power(x: Array) -> float:
+    return float(np.vdot(x, x)) if x.size < 1 << 16 else float(np.square(x, dtype=np.float64).sum())
+
+
+def _value(model: Model, name: str) -> onnx.ValueInfoProto:
+    value = model.values[name]
+    kind = int(value.dtype) if value.dtype is not None else TensorProto.FLOAT
+    return helper.make_tensor_value_info(name, kind, None)

@@ -1,0 +1,155 @@
+"""From a question to its answer: one handler per mode, the same shape of result for all."""
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from engine.analysis.sensitivity.cache import ScoreCache
+from engine.analysis.sensitivity.confidence import TOP, race, ranking
+from engine.analysis.sensitivity.cumulative import cumulative
+from engine.analysis.sensitivity.data_free import data_free
+from engine.analysis.sensitivity.estimate import estimate
+from engine.analysis.sensitivity.items import items_of
+from engine.analysis.sensitivity.kinds import SCORES, Array, Item, Question, ScoreKind
+from engine.analysis.sensitivity.sweep import Sweep
+from engine.analysis.sensitivity.table import Table
+from engine.data import Dataset
+from engine.data.metrics import Metric
+from engine.errors import BadInput
+from engine.progress import Progress, silent
+from engine.quant.precision import Precision
+from engine.sim.quantization import Quantization
+from engine.sim.quantsim import QuantSim
+
+Partial = Callable[[dict[str, Any]], None]
+NO_DATA = Dataset("none", {"none": np.zeros((1, 1), np.float32)})
+TELL_SECONDS = 1.0  # results are shown about this often while they come
+
+
+@dataclass
+class Asked:
+    """A question with all that it needs to be answered."""
+
+    sim: QuantSim
+    question: Question
+    items: tuple[Item, ...]
+    quantizations: list[Quantization]
+    data: Dataset
+    metric: Metric | None
+    cache: ScoreCache | None
+    batch: int
+    racing: bool
+    top: int
+    partial: Partial | None
+
+
+def quantizations_of(sim: QuantSim, precisions: tuple[Precision, ...], weights_only: bool = False) -> list[Quantization]:
+    """The whole model at each precision (its weights alone where there are no data); what the recipe says of tensors, grids and methods stays, its layers' lines do not."""
+    recipe = sim.recipe
+    found = []
+    try:
+        for precision in precisions:
+            sim.update(replace(recipe, precision=precision, layers=(), bypass=()))
+            found.append(Quantization({}, sim.constants()) if weights_only else sim.quantization)
+    finally:
+        sim.update(recipe)
+    return found
+
+
+def answer(sim: QuantSim, question: Question, data: Dataset | None, metric: Metric | None = None, cache: ScoreCache | None = None, batch: int = 2,
+           racing: bool = False, top: int = TOP, progress: Progress = silent, partial: Partial | None = None) -> dict[str, Any]:
+    """Scores, rankings and what was spent. `partial` is given the answer so far about once a second."""
+    begin = time.perf_counter()
+    if data is None and question.mode != "data-free":
+        raise BadInput(f"sensitivity: mode {question.mode} needs data; without any, mode data-free looks at the weights alone")
+    asked = Asked(sim, question, items_of(sim, question.items, question.what),
+                  quantizations_of(sim, question.precisions, question.mode == "data-free"), data or NO_DATA, metric, cache, batch, racing, top, partial)
+    table, spent = _MODES[question.mode](asked, progress)
+    return to_json(table, asked, spent | {"seconds": time.perf_counter() - begin})
+
+
+def _exact(asked: Asked, progress: Progress) -> tuple[Table, dict[str, Any]]:
+    table = Table(asked.question, asked.items)
+    if asked.metric is not None and asked.metric.per_sample and asked.metric.against == "labels" and asked.data.labels is not None:
+        table.kinds["metric_drop"] = metric_kind(asked.metric)
+    sweep = Sweep(asked.sim.chain, asked.question, asked.items, asked.quantizations, scorer(asked, table), asked.batch)
+    known = 0 if asked.cache is None else asked.cache.load(sweep, table)
+    told = time.monotonic()
+
+    def after() -> None:
+        nonlocal told
+        if asked.partial is not None and time.monotonic() - told > TELL_SECONDS:
+            told = time.monotonic()
+            asked.partial(to_json(table, asked, {}))
+
+    spent: dict[str, Any] = {"cached_cells": known}
+    try:
+        if asked.racing:
+            found = race(sweep, asked.data, table, progress, asked.top, after=after)
+            spent |= {"racing": {"spent": found.spent, "full": found.full, "saved": found.saved, "decided": found.decided, "top": asked.top}}
+        else:
+            sweep.run(asked.data, table, 0, min(len(asked.data), asked.question.samples), progress, after=after)
+    finally:
+        if asked.cache is not None:
+            asked.cache.save(sweep, table)
+    return table, spent
+
+
+def _estimated(asked: Asked, progress: Progress) -> tuple[Table, dict[str, Any]]:
+    return estimate(asked.sim, asked.question, asked.items, asked.quantizations, asked.data, progress), {}
+
+
+def _cumulative(asked: Asked, progress: Progress) -> tuple[Table, dict[str, Any]]:
+    return cumulative(asked.sim.chain, asked.question, asked.items, asked.quantizations, asked.data, progress, asked.batch), {}
+
+
+def _data_free(asked: Asked, progress: Progress) -> tuple[Table, dict[str, Any]]:
+    return data_free(asked.sim.model, asked.question, asked.items, asked.quantizations), {}
+
+
+_MODES: dict[str, Callable[[Asked, Progress], tuple[Table, dict[str, Any]]]] = {
+    "one-on": _exact, "one-off": _exact, "estimate": _estimated, "cumulative": _cumulative, "data-free": _data_free}
+
+
+def metric_kind(metric: Metric) -> ScoreKind:
+    """The task metric as a score: its drop from the float model, per sample."""
+    return ScoreKind("metric_drop", f"{metric.name}, float minus quantized", False, "drop of the task metric; positive is a loss", lambda a, b: a)
+
+
+def scorer(asked: Asked, table: Table) -> Callable[[Array, Array, int], dict[str, Array]]:
+    """Per-sample parts of every score that the table knows."""
+    labels, metric = asked.data.labels, asked.metric
+
+    def score(reference: Array, found: Array, first: int) -> dict[str, Array]:
+        parts = {kind.name: kind.parts(reference, found) for kind in SCORES.values()}
+        if "metric_drop" in table.kinds and metric is not None and labels is not None:
+            own = labels[first:first + len(reference)]
+            before, after = metric.score(reference, own), metric.score(found, own)
+            if not isinstance(before, float) and not isinstance(after, float):
+                parts["metric_drop"] = before - after
+        return parts
+
+    return score
+
+
+def to_json(table: Table, asked: Asked, spent: dict[str, Any]) -> dict[str, Any]:
+    """The answer as plain values: `scores` of every kind, one ranking per precision, what was spent."""
+    question = table.question
+    main = "kl" if "kl" in table.parts else "sqnr_db"
+    rows = [row for name in table.parts for row in table.rows(name)]
+    for row in rows:
+        if row["metric"] == "metric_drop":
+            row["below_resolution"] = row["ci95"][0] <= 0.0 <= row["ci95"][1]
+    rankings = [ranking(table, p, main).to_json() for p in range(len(question.precisions))] if table.parts else []
+    return {
+        "mode": question.mode, "what": question.what, "items": question.items, "precisions": [str(p) for p in question.precisions],
+        "samples": table.samples, "asked_samples": question.samples, "estimate": table.estimate, "score": main,
+        "kinds": {n: {"unit": table.kinds[n].unit, "higher_is_better": table.kinds[n].higher_is_better, "doc": table.kinds[n].doc}
+                  for n in table.parts},
+        "members": [{"name": i.name, "layers": list(i.layers), "tensors": [*i.constants, *i.activations]} for i in table.items],
+        "scores": rows, "rankings": rankings, **spent,
+    }
