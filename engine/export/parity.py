@@ -6,14 +6,13 @@ positions that are no padding.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
-import onnx
 import onnxruntime as ort
-from onnx import helper
 
 from engine.data import METRICS, Dataset
 from engine.errors import BadInput
@@ -21,20 +20,27 @@ from engine.export.bundle import QDQ
 from engine.export.certificate import Divergence, OutputParity, Parity
 from engine.export.qdq import SEEN
 from engine.export.qdq_reader import lsb
+from engine.export.reference import with_outputs
 from engine.export.reread import Bundle
 from engine.export.runtime import OFF, ON, run_on, session_on
 from engine.progress import Progress
 from engine.quant.encoding import Encoding
 from engine.quant.precision import Int
-from engine.sim.calibration import fixed_batch
-from engine.sim.chain import Chain, batches
+from engine.sim.chain import batches
 from engine.sim.padding import Padding
+from engine.sim.quantization import Quantization
 
 BATCH = 4
 WALKED = 16  # samples for the walk along the tensors
 SHARE_BEYOND, SHARE_HALF = 0.05, 0.2  # of a tensor's values that may lie beyond the tolerance, and beyond half of it
 MAX_DB = 350.0
 ROOM = 1e-3  # of a step: differences of whole steps are found in float32
+
+
+class Simulation(Protocol):
+    """What runs a quantization: the desk's chain, or the same node by node."""
+
+    def run(self, quantization: Quantization, feeds: Mapping[str, np.ndarray], watch: Iterable[str] = ()) -> dict[str, np.ndarray]: ...
 
 
 @dataclass
@@ -76,29 +82,22 @@ class _Sums:
                             self.within / n if counted else None, float(np.clip(db, -MAX_DB, MAX_DB)))
 
 
-def parities(bundle: Bundle, chain: Chain, data: Dataset, progress: Progress, with_optimizations: bool = True) -> tuple[Parity, ...]:
+def parities(bundle: Bundle, chain: Simulation, data: Dataset, progress: Progress, with_optimizations: bool = True) -> tuple[Parity, ...]:
     """One `Parity` without optimizations, one with all of them; the simulation runs once."""
     raw = bundle.qdq.SerializeToString()
     runs = [Run(bundle, session_on(raw, level, QDQ), level == ON) for level in (OFF, ON) if level == OFF or with_optimizations]
     return compare(bundle, chain, data, runs, progress)
 
 
-def node_by_node(bundle: Bundle) -> Chain:
-    """The simulation without fused kernels: it rounds where the file rounds."""
-    chain = Chain(bundle.model)
-    chain.level = OFF
-    return chain
-
-
-def parity_of(bundle: Bundle, chain: Chain, data: Dataset, progress: Progress) -> Parity:
+def parity_of(bundle: Bundle, chain: Simulation, data: Dataset, progress: Progress) -> Parity:
     """The file without optimizations against a simulation."""
     return compare(bundle, chain, data, [Run(bundle, session_on(bundle.qdq, OFF, QDQ), False)], progress)[0]
 
 
-def compare(bundle: Bundle, chain: Chain, data: Dataset, runs: list[Run], progress: Progress) -> tuple[Parity, ...]:
+def compare(bundle: Bundle, chain: Simulation, data: Dataset, runs: list[Run], progress: Progress) -> tuple[Parity, ...]:
     """Each run's figures against the simulation on all of `data`."""
     padding = Padding.of(bundle.model)
-    for start, stop in batches(len(data), 1 if fixed_batch(chain) else BATCH):
+    for start, stop in batches(len(data), _batch(bundle)):
         progress(start / len(data), f"Verifying: sample {start} of {len(data)}")
         feeds = data.batch(start, stop)
         simulated = chain.run(bundle.own, feeds)
@@ -144,6 +143,12 @@ def output_encoding(bundle: Bundle, name: str) -> Encoding | None:
     return next(iter(bundle.quantizations.values())).activations.get(name)
 
 
+def _batch(bundle: Bundle) -> int:
+    """Samples per run; one where the model's first dimension is fixed."""
+    fixed = [i.shape[0] for i in bundle.model.inputs if i.shape and isinstance(i.shape[0], int)]
+    return 1 if 1 in fixed or len(fixed) == len(bundle.model.inputs) else BATCH
+
+
 @dataclass
 class _Walked:
     """One tensor on the way: how many of its values differ by more steps than `allowed`, and than half of that."""
@@ -176,12 +181,12 @@ class _Walked:
         return None
 
 
-def first_divergence(bundle: Bundle, chain: Chain, data: Dataset, progress: Progress) -> Divergence | None:
+def first_divergence(bundle: Bundle, chain: Simulation, data: Dataset, progress: Progress) -> Divergence | None:
     """Walks the quantized tensors in order of execution, on a few samples and without optimizations."""
     walk = _walk(bundle)
-    session = session_on(_watched(bundle.qdq, [w.name for w in walk]), OFF, QDQ)
+    session = session_on(with_outputs(bundle.qdq, [w.name for w in walk]), OFF, QDQ)
     samples = min(WALKED, len(data))
-    for start, stop in batches(samples, 1 if fixed_batch(chain) else BATCH):
+    for start, stop in batches(samples, _batch(bundle)):
         progress(start / samples, "Comparing tensor by tensor")
         feeds = data.batch(start, stop)
         simulated = chain.run(bundle.own, feeds, [w.name for w in walk])
@@ -207,14 +212,3 @@ def _walk(bundle: Bundle) -> list[_Walked]:
 def tolerance(bits: int, coarsest: int) -> float:
     """Steps by which a value may differ: one of the coarsest grid so far, or of 12 bits where all are finer."""
     return float(2 ** max(0, bits - min(coarsest, 12)))
-
-
-def _watched(proto: onnx.ModelProto, tensors: list[str]) -> onnx.ModelProto:
-    """The QDQ graph with the dequantized values of these tensors as outputs."""
-    watched = onnx.ModelProto()
-    watched.CopyFrom(proto)
-    made = {name for node in proto.graph.node for name in node.output}
-    have = {o.name for o in proto.graph.output}
-    wanted = [n + SEEN if n + SEEN in made else n for n in tensors]
-    watched.graph.output.extend(helper.make_empty_tensor_value_info(n) for n in wanted if n not in have)
-    return watched

@@ -59,7 +59,7 @@ def _build(model: Model, activations: Mapping[str, Encoding], constants: Mapping
     proto = raised(model, needed_opset(encodings, dialect), [*activations, *constants])
     kept = [t for t in proto.graph.initializer if t.name not in constants]
     pieces = [stored(name, model.constant(name), e, dialect) for name, e in constants.items()]
-    nodes, initializers = _nodes(proto, activations, dialect)
+    nodes, initializers = insert_quantizers(proto, activations, dialect)
     for piece in pieces:
         initializers += piece.initializers
     nodes = [n for piece in pieces for n in piece.nodes] + nodes
@@ -74,8 +74,9 @@ def _quantized(encodings: Mapping[str, Encoding]) -> dict[str, Encoding]:
     return {name: e for name, e in encodings.items() if e.dtype != FP32}
 
 
-def _nodes(proto: onnx.ModelProto, activations: Mapping[str, Encoding], dialect: Dialect) -> tuple[list[onnx.NodeProto], list[TensorProto]]:
-    """All nodes with the activations' quantizers between them, in order of execution (rule 3)."""
+def insert_quantizers(proto: onnx.ModelProto, activations: Mapping[str, Encoding],
+                      dialect: Dialect) -> tuple[list[onnx.NodeProto], list[TensorProto]]:
+    """All nodes with the activations' quantizers between them, in order of execution (rule 3), and what these need."""
     inputs = {i.name for i in proto.graph.input}
     outputs = {o.name for o in proto.graph.output} - inputs
     nodes: list[onnx.NodeProto] = []

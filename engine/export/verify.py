@@ -23,7 +23,8 @@ from engine.export.bundle import CERTIFICATE, ENCODINGS, MODEL, QDQ
 from engine.export.certificate import Certificate, Check, Divergence, Parity
 from engine.export.checks import CHECKS, missing_encodings
 from engine.export.folder import write_whole
-from engine.export.parity import first_divergence, node_by_node, parities, parity_of
+from engine.export.parity import first_divergence, parities, parity_of
+from engine.export.reference import NodeByNode
 from engine.export.reread import Bundle, read_bundle
 from engine.export.runtime import ON, session_on
 from engine.export.statements import statements
@@ -78,7 +79,7 @@ def _run(bundle: Bundle, chain: Chain, data: Dataset, checks: list[Check], progr
     except BadInput as error:
         checks.append(Check("runs with optimizations", False, str(error)))
         optimized = False
-    reference, again = node_by_node(bundle), None
+    reference, again = NodeByNode(bundle.model, bundle.own), None
     try:
         parity = parities(bundle, chain, data, part(progress, 0.05, 0.7), optimized)
         if list(_misses(parity[0])):

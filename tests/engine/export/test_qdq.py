@@ -14,6 +14,7 @@ from engine.data import Dataset
 from engine.errors import BadInput
 from engine.export.derived import with_derived
 from engine.export.qdq import qdq_model
+from engine.export.reference import NodeByNode
 from engine.export.runtime import OFF, ON, run_on, session_on
 from engine.graph.model import Model, from_proto
 from engine.quant.precision import FP16, Int
@@ -161,3 +162,12 @@ def test_bypass_becomes_fp16_where_the_target_has_no_fp32(model: Model, calibrat
     found = exported(sim.model, sim.target, sim.placement, sim.plan, sim.quantization)
     assert "fc2.weight" not in sim.quantization.constants and found.simulated.constants["fc2.weight"].dtype == FP16
     assert "fc2.weight" in found.halved
+
+
+@pytest.mark.parametrize("case", ["w8a8", "w8a16", "mixed", "blocks", "odd widths"])
+def test_node_by_node_file_and_simulation_are_bit_equal(small: Small, calibrated: Calibrated, data: Dataset, case: str) -> None:
+    sim = calibrated(small(21), **RECIPES[case][0])
+    feeds = data.batch(0, 8)
+    simulated = NodeByNode(sim.model, sim.quantization).run(sim.quantization, feeds, ["relu.out"])
+    found = run_on(session_on(qdq_model(sim.model, sim.quantization), OFF, "file"), feeds, "file")
+    assert np.array_equal(simulated["logits"], found["logits"]) and "relu.out" in simulated
