@@ -49,6 +49,17 @@ def _text(args: dict[str, Any], key: str) -> str:
     return value
 
 
+def _question(args: dict[str, Any]) -> Any:
+    from engine.analysis.sensitivity.kinds import Question
+    from engine.quant.precision import Precision
+
+    names = args.get("precisions")
+    if not isinstance(names, list) or not all(isinstance(n, str) for n in names):
+        raise BadInput(f"precisions came as {names!r:.60}: expected a list such as [w8a8, w4a8]")
+    given = {k: args[k] for k in ("mode", "what", "items", "samples") if k in args}
+    return Question(tuple(Precision.parse(n) for n in names), **given)
+
+
 # verb → how the session is called; `r` reports: it is the progress, and `r.partial` sends partial results.
 VERBS: dict[str, Callable[[Any, dict[str, Any], Reporter], Any]] = {
     "open": lambda s, a, r: s.open(progress=r),
@@ -56,6 +67,8 @@ VERBS: dict[str, Callable[[Any, dict[str, Any], Reporter], Any]] = {
     "resolve": lambda s, a, r: s.resolve(_recipe(a), progress=r),
     "measure": lambda s, a, r: s.measure(_recipe(a), progress=r, partial=r.partial),
     "calibrate": lambda s, a, r: s.calibrate(_recipe(a), progress=r),
+    "sensitivity": lambda s, a, r: s.sensitivity(_recipe(a), _question(a), str(a.get("on", "calibration")), bool(a.get("racing")),
+                                                 progress=r, partial=r.partial),
     "layer": lambda s, a, r: s.layer_facts(_recipe(a), _text(a, "name"), progress=r),
     "quantize": lambda s, a, r: s.quantize(_recipe(a), Path(_text(a, "out")), progress=r),
     "verify": lambda s, a, r: s.verify(Path(_text(a, "dir")), progress=r),

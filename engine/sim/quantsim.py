@@ -17,7 +17,7 @@ from engine.graph.model import Model
 from engine.progress import Progress, silent
 from engine.quant.encoding import Encoding, encode_range
 from engine.quant.grid import Grid
-from engine.quant.histogram import MinMax
+from engine.quant.histogram import Histogram, MinMax
 from engine.quant.precision import Float, Int
 from engine.quant.ranges import find_range
 from engine.quant.weights import weight_encoding
@@ -172,7 +172,7 @@ class QuantSim:
 
     def _observer(self, plan: ActivationPlan) -> MinMax | None:
         if self.placement.slots[plan.tensor].kind == "constant":
-            observer = MinMax()
+            observer = Histogram()  # any range method may be asked for
             observer.update(torch.from_numpy(np.array(self.model.constant(plan.tensor), dtype=np.float32)))
             return observer
         members = [name for name, slot in self.placement.slots.items() if slot.tied == plan.tied] if plan.tied else [plan.tensor]

@@ -185,3 +185,9 @@ def test_frozen_encodings_come_from_a_file(session: Session, sample: Path, tmp_p
     assert [n for n, x in rows.items() if x["frozen"]] == ["image"]
     with pytest.raises(BadInput, match="int8 in the file and int16"):
         fresh.measure(Recipe.parse({"mixdown": 1, "precision": "w8a16", "encodings": {"file": "fixed.encodings"}}))
+
+
+@pytest.mark.parametrize("method", ["min_max", "percentile", "sqnr", "mse", "entropy"])
+def test_every_range_method_works_on_the_samples(session: Session, method: str) -> None:
+    found = session.measure(Recipe().set("calibration.method", method))
+    assert found["sqnr_db"] > (15 if method != "entropy" else 5)
