@@ -20,6 +20,7 @@ from engine.sim.segment_session import session_options
 
 BATCH = 4
 SIGNAL = "signal"  # the name under which the power of the float output is kept
+Valid = Callable[[Array], Array]
 Noise = dict[str, dict[str, float]]
 
 
@@ -74,17 +75,17 @@ def measure(chain: Chain, data: Samples, benches: Sequence[Bench], variants: Map
     wanted = [b for b in benches if variants.get(b.layer.name)]
     found: Noise = {b.layer.name: dict.fromkeys((SIGNAL, *variants[b.layer.name]), 0.0) for b in wanted}
 
-    def visit(bench: Bench, values: Mapping[str, Array], valid: Callable[[Array], Array]) -> None:
-        _experiments(bench, variants[bench.layer.name], values, valid, found[bench.layer.name])
+    def visit(values: Mapping[str, Array], valid: Valid) -> None:
+        for bench in wanted:
+            _experiments(bench, variants[bench.layer.name], {n: values[n] for n in bench.reads}, valid, found[bench.layer.name])
 
-    walk(chain, data, {name for b in wanted for name in b.reads},
-         lambda values, valid: [visit(b, {n: values[n] for n in b.reads}, valid) for b in wanted] and None, progress)
+    walk(chain, data, {name for b in wanted for name in b.reads}, visit, progress)
     for bench in wanted:
         bench.forget()
     return found
 
 
-def walk(chain: Chain, data: Samples, tensors: set[str], visit: Callable[[Mapping[str, Array], Callable[[Array], Array]], None],
+def walk(chain: Chain, data: Samples, tensors: set[str], visit: Callable[[Mapping[str, Array], Valid], None],
          progress: Progress = silent) -> None:
     """Runs the float model batch by batch; `visit` gets the tensors and a function that drops padding positions."""
     inputs = {i.name for i in chain.model.inputs}
@@ -100,7 +101,7 @@ def walk(chain: Chain, data: Samples, tensors: set[str], visit: Callable[[Mappin
         visit(values, valid)
 
 
-def _experiments(bench: Bench, variants: Mapping[str, Variant], values: Mapping[str, Array], valid: Callable[[Array], Array],
+def _experiments(bench: Bench, variants: Mapping[str, Variant], values: Mapping[str, Array], valid: Valid,
                  into: dict[str, float]) -> None:
     """Adds one batch. Variants that come to the same inputs (nothing was clipped, say) run once."""
     reference = bench.run(values, {})

@@ -37,7 +37,8 @@ class Remedy:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
-        return {"title": self.title, "words": self.words, "change": dict(self.change), "gain_db": self.gain_db, "costs_bits": self.costs_bits}
+        return {"title": self.title, "words": self.words, "change": dict(self.change), "gain_db": self.gain_db,
+                "costs_bits": self.costs_bits}
 
 
 @dataclass(frozen=True)
