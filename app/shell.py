@@ -10,10 +10,10 @@ from urllib.parse import urlencode
 import streamlit as st
 
 from app import bench as benches
-from app import choices, markup, numbers, recipes, state
+from app import choices, markup, notices, recipes, state, tray
 from app.bench import Bench
 from app.components.readout import readout
-from app.readouts import VERBS, readout_data
+from app.readouts import readout_data
 from app.theme import page_css
 from engine.errors import MixdownError
 
@@ -60,8 +60,8 @@ def frame(page: str) -> Bench | None:
     with st.container(key="bar"):
         st.fragment(_bar, run_every=POLL if live else None)(page, found)
     with st.sidebar:
-        st.fragment(_tray, run_every=POLL * 2 if live else None)(found)
-    _messages(found)
+        st.fragment(tray.draw, run_every=POLL * 2 if live else None)(found)
+    notices.draw(found)
     return found
 
 
@@ -136,8 +136,9 @@ def act(action: str, value: Any = None) -> None:
     elif action == "guide":
         desk.drawer = desk.drawer or value == "calibrate"
         go("export" if value == "export" else "desk")
-    elif action == "cancel" and value is not None:
-        client.cancel(int(value))
+    elif action == "cancel":
+        for job in [j for j in client.jobs(project) if j.state in ("queued", "running")]:
+            client.cancel(job.id)
     elif found is not None:
         state.moved(desk, _on_recipe(client, found, action, value))
 
@@ -158,68 +159,6 @@ def _on_recipe(client: Any, found: Bench, action: str, value: Any) -> str:
     except MixdownError as error:
         return str(error)
     return ""
-
-
-def _messages(found: Bench | None) -> None:
-    window = state.window()
-    desk = window.desk(found.project.id) if found else None
-    errors = [window.error, desk.error if desk else ""]
-    window.error = ""
-    if found is not None and not benches.measurable(found) and found.model is not None:
-        st.html(markup.box("No evaluation data yet: sizes and weights are exact, accuracy is unknown.", "",
-                           "The page Model shows the layout that this model needs, and takes the file."))
-    for words in filter(None, errors):
-        st.html(markup.box(words, "hot"))
-    if desk and desk.notice:
-        st.html(markup.box(desk.notice, "ok"))
-        desk.notice = ""
-    if found is not None and (found.failure is not None or found.stopped):
-        _failed(found)
-
-
-def _failed(found: Bench) -> None:
-    with st.container(key="failure"):
-        words, button = st.columns([8, 1.1], gap="small", vertical_alignment="center")
-    job = found.failure
-    what = f"{VERBS.get(job.verb, job.verb)} did not finish. " if job is not None else ""
-    said = found.stopped or (job.error if job is not None else "")
-    words.html(markup.box(said.replace(f"{state.client().home / found.project.id}/inputs/", ""), "hot",
-                          f"{what}Kept: the recipe, its history and every earlier measurement."))
-    if button.button("Restart" if found.stopped else "Try again", key="restart", type="primary", width="stretch"):
-        benches.go_on(state.client(), found)
-        st.rerun()
-
-
-def _tray(found: Bench | None) -> None:
-    st.html(markup.title("Jobs", "this project's work"))
-    if found is None:
-        st.html(markup.foot("Open a project to see its jobs."))
-        return
-    jobs = sorted(state.client().jobs(found.project.id), key=lambda j: -j.id)
-    for job in [j for j in jobs if j.state in ("running", "queued")][::-1]:
-        st.html(job_card(job))
-        if st.button("Cancel", key=f"cancel-{job.id}"):
-            state.client().cancel(job.id)
-            st.rerun()
-    old = [j for j in jobs if j.state not in ("running", "queued") and worth(j)][:12]
-    st.html(markup.heading("done") + "".join(job_card(j) for j in old) if old else markup.foot("Nothing has run yet."))
-
-
-def worth(job: Any) -> bool:
-    """Whether a finished job is told in the tray: looking things up is not, unless it failed."""
-    return job.verb not in ("layer", "resolve", "open") or job.state == "failed"
-
-
-def job_card(job: Any) -> str:
-    """One job in the tray."""
-    name = VERBS.get(job.verb, job.verb)
-    if job.state not in ("running", "queued"):
-        took = f"{job.state}, {max(job.updated - job.created, 0):.1f} s"
-        return f"<div class='md-job old'><div class=r><span>{markup.escape(name)}</span><span>{took}</span></div></div>"
-    left = "waiting" if job.state == "queued" else f"{100 * job.fraction:.0f} % \u00b7 {numbers.seconds(job.eta)}"
-    bar = f"<div class=b><i style='width:{100 * job.fraction:.0f}%'></i></div>"
-    return (f"<div class=md-job><div class=r><span>{markup.escape(job.message or name)}</span><span>{left}</span></div>"
-            f"{bar}</div>")
 
 
 def float_value(found: Bench) -> Any:

@@ -28,7 +28,7 @@ export function updateRow(r, d, want) {
   r.cap.title = bypass ? "Kept in float (bypassed)" : own ? "Set here; click for others" : "From the base; click to change";
   r.cap.setAttribute("aria-label", `Precision of ${d.layers[i].n}: ${bypass ? "float" : req}`);
   const differs = want === undefined && !bypass && d.eff[i] && d.eff[i] !== d.req[i];
-  r.eff.textContent = want !== undefined ? "…" : differs ? cap(d.eff[i]) : d.reason[i] ? "" : "as asked";
+  r.eff.textContent = want !== undefined ? "…" : differs ? cap(d.eff[i]) : d.reason[i] || !d.eff[i] ? "" : "as asked";
   r.eff.className = "effv" + (differs ? " differs" : "");
   r.why.textContent = want === undefined ? d.reason[i] : "";
   r.why.className = "why" + (d.legal[i] ? "" : " bad");

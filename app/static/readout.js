@@ -48,7 +48,7 @@ function build(root, lib) {
   S.nav.setAttribute("aria-label", "Pages");
   S.guide = el("div", "ro-guide");
   S.job = el("div", "ro-job", (S.jobText = el("span", "t")), el("span", "bar", (S.jobBar = el("i"))), (S.jobEta = el("span", "e")),
-    (S.cancel = button("tiny", "Cancel the running job", () => send("cancel", S.data.job?.id), "Cancel")));
+    (S.cancel = button("tiny", "Cancel what runs and what waits", () => send("cancel"), "Cancel")));
   S.live = el("span", "sr");
   S.live.setAttribute("role", "status");
   S.live.setAttribute("aria-live", "polite");
@@ -120,6 +120,7 @@ function paint(S, d, lib) {
   }
   S.measure.textContent = d.measure.text;
   S.measure.title = d.measure.title;
+  S.measure.setAttribute("aria-label", d.measure.title);
   S.measure.disabled = !d.measure.action;
   S.exp.disabled = d.page === "export";
   S.live.textContent = d.spoken;

@@ -153,9 +153,27 @@ def test_reload_finds_the_running_job_and_cancel_is_quick(desk: Desk) -> None:
     measured(page)
     page.locator(".layersroot .settings select").first.select_option("w4a8")
     page.wait_for_selector(".ro-job:visible .btn")
-    page.wait_for_timeout(100)
     begin = time.monotonic()
-    if page.locator(".ro-job:visible .btn").count():
-        page.evaluate("[...document.querySelectorAll('*')].map(e => e.shadowRoot?.querySelector('.ro-job .btn')).find(Boolean)?.click()")
+    page.get_by_role("button", name="Cancel what runs and what waits").click()
     page.wait_for_selector(".ro-job", state="hidden", timeout=15_000)
-    assert time.monotonic() - begin < 5
+    assert time.monotonic() - begin < 3, "half a second of it is the page's own polling, on a machine that does other work too"
+    assert page.locator(".badge.measured").count() == 0
+    page.get_by_role("button", name="Measure this recipe").click()
+    measured(page)
+
+
+def test_a_bad_file_is_a_red_box_in_plain_words_and_other_projects_stay(desk: Desk, tmp_path: Path) -> None:
+    page = desk.page
+    bad = tmp_path / "broken.onnx"
+    bad.write_bytes(os.urandom(4096))
+    page.goto(desk.url + "?page=projects")
+    page.wait_for_selector("[data-testid=stFileUploader] input[type=file]", state="attached")
+    page.locator("[data-testid=stFileUploader] input[type=file]").first.set_input_files(str(bad))
+    page.wait_for_selector("[data-testid=stFileUploaderFileName], [data-testid=stFileUploaderFile], [data-testid=stFileChip]")
+    page.get_by_role("button", name="Create project").click()
+    page.wait_for_selector(".md-box.hot", timeout=60_000)
+    words = page.locator(".md-box.hot").inner_text()
+    assert words.startswith("broken.onnx: not an ONNX model") and "Traceback" not in words and str(desk.home) not in words
+    store = Store(desk.home)
+    assert {p.name for p in store.projects.all()} >= {"broken"}
+    store.close()
