@@ -9,6 +9,7 @@ import onnxruntime as ort
 from onnx import TensorProto, helper, numpy_helper
 
 from engine.analysis.diagnosis.kinds import Array, Variant
+from engine.analysis.diagnosis.operands import CHANNELS_FIRST
 from engine.graph.layers import Layer
 from engine.graph.model import Model
 from engine.progress import Progress, silent
@@ -21,7 +22,7 @@ from engine.sim.segment_session import session_options
 BATCH = 4
 SIGNAL = "signal"  # the name under which the power of the float output is kept
 Valid = Callable[[Array], Array]
-Noise = dict[str, dict[str, float]]
+Noise = dict[str, dict[str, Array]]
 
 
 class Bench:
@@ -61,6 +62,13 @@ class Bench:
                 found[name] = made
         return found
 
+    def power(self, output: Array) -> Array:
+        """The sum of squares in each channel of the layer's output (or of its difference to another)."""
+        axis = 1 if self.layer.op_type in CHANNELS_FIRST else -1
+        rows = np.moveaxis(output, axis, 0).reshape(output.shape[axis], -1).astype(np.float64)
+        found: Array = np.einsum("ij,ij->i", rows, rows)
+        return found
+
     def forget(self) -> None:
         """Frees the changed weights."""
         self._changed.clear()
@@ -68,12 +76,12 @@ class Bench:
 
 def measure(chain: Chain, data: Samples, benches: Sequence[Bench], variants: Mapping[str, Mapping[str, Variant]],
             progress: Progress = silent) -> Noise:
-    """The noise power at each layer's output under each of its variants, and the power of the float output, over all samples.
+    """The noise power in each channel of each layer's output under each of its variants, and the power of the float output.
 
     The float model is walked once per batch, and each layer is run beside it from its float inputs.
     """
     wanted = [b for b in benches if variants.get(b.layer.name)]
-    found: Noise = {b.layer.name: dict.fromkeys((SIGNAL, *variants[b.layer.name]), 0.0) for b in wanted}
+    found: Noise = {b.layer.name: {key: np.zeros(1) for key in (SIGNAL, *variants[b.layer.name])} for b in wanted}
 
     def visit(values: Mapping[str, Array], valid: Valid) -> None:
         for bench in wanted:
@@ -102,28 +110,24 @@ def walk(chain: Chain, data: Samples, tensors: set[str], visit: Callable[[Mappin
 
 
 def _experiments(bench: Bench, variants: Mapping[str, Variant], values: Mapping[str, Array], valid: Valid,
-                 into: dict[str, float]) -> None:
+                 into: dict[str, Array]) -> None:
     """Adds one batch. Variants that come to the same inputs (nothing was clipped, say) run once."""
     reference = bench.run(values, {})
-    into[SIGNAL] += _power(valid(reference))
-    seen: list[tuple[dict[str, Array], float]] = []
+    into[SIGNAL] = into[SIGNAL] + bench.power(valid(reference))
+    seen: list[tuple[dict[str, Array], Array]] = []
     for key, variant in variants.items():
         changed = bench.change(key, variant, values)
         if not changed:
             continue
         noise = next((n for other, n in seen if _same(other, changed)), None)
         if noise is None:
-            noise = _power(valid(bench.run(values, changed) - reference))
+            noise = bench.power(valid(bench.run(values, changed) - reference))
             seen.append((changed, noise))
-        into[key] += noise
+        into[key] = into[key] + noise
 
 
 def _same(first: Mapping[str, Array], second: Mapping[str, Array]) -> bool:
     return first.keys() == second.keys() and all(np.array_equal(first[n], second[n]) for n in first)
-
-
-def _power(x: Array) -> float:
-    return float(np.vdot(x, x)) if x.size < 1 << 16 else float(np.square(x, dtype=np.float64).sum())
 
 
 def _value(model: Model, name: str) -> onnx.ValueInfoProto:

@@ -42,7 +42,7 @@ def diagnose(sim: QuantSim, data: Samples, unseen: Statistics | None = None, lay
     probes = {f.layer.name: {k: v for group in (f.base_probes(), *(c.probes(f) for c in CAUSES)) for k, v in group.items()} for f in facts}
     noise = measure(sim.chain, some, benches, probes, part(progress, 0.2, 0.6))
     for f in facts:
-        f.noise = noise[f.layer.name]
+        f.take(noise[f.layer.name])
     found = [(f, cause.id, finding) for f in facts for cause in CAUSES for finding in cause.find(f)]
     return _diagnoses(sim, some, benches, found, part(progress, 0.6, 1.0))
 

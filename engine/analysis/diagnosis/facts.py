@@ -5,11 +5,14 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from engine.analysis.diagnosis.bench import SIGNAL
 from engine.analysis.diagnosis.channels import Channels
 from engine.analysis.diagnosis.joins import Join
-from engine.analysis.diagnosis.kinds import Variant
+from engine.analysis.diagnosis.kinds import Array, Variant
 from engine.analysis.diagnosis.operands import Operand, clipped, quantized, rounded
+from engine.analysis.diagnosis.thresholds import QUIET_DB
 from engine.graph.layers import Layer
 from engine.quant.histogram import MinMax
 from engine.sim.quantsim import QuantSim
@@ -33,6 +36,7 @@ class LayerFacts:
     Attributes:
         samples, available: run here, and there are in all.
         noise: variant → noise power at the layer's output; `SIGNAL` → the power of the float output.
+        channel_sqnr_db: of the median channel of the output.
         channels: by operand; activations' over the samples, weights' over the tensor.
         joins: the Concat or Add that an activation comes from, with the reach of each of its inputs.
     """
@@ -46,6 +50,15 @@ class LayerFacts:
     joins: Mapping[str, tuple[Join, tuple[float, ...]]] = field(default_factory=dict)
     limits: Mapping[str, Limits] = field(default_factory=dict)
     noise: Mapping[str, float] = field(default_factory=dict)
+    channel_sqnr_db: float = NO_NOISE_DB
+
+    def take(self, noise: Mapping[str, Array]) -> None:
+        """The results of the experiments, by channel."""
+        self.noise = {key: float(power.sum()) for key, power in noise.items()}
+        signal, whole = np.broadcast_arrays(noise[SIGNAL], noise[WHOLE])
+        alive = signal > 0
+        if alive.any():
+            self.channel_sqnr_db = float(np.median([decibels(s, n) for s, n in zip(signal[alive], whole[alive], strict=True)]))
 
     def base_probes(self) -> dict[str, Variant]:
         """The experiments that every diagnosis rests on: everything, and each operand clipped, rounded, both."""
@@ -91,6 +104,12 @@ class LayerFacts:
     def sqnr_db(self) -> float:
         """At the layer's output with only this layer quantized."""
         return decibels(self.noise.get(SIGNAL, 0.0), self.noise.get(WHOLE, 0.0))
+
+    @property
+    def noisy(self) -> bool:
+        """Whether the layer is worth a diagnosis. One large channel must not hide that the others drown: what follows may well
+        scale them up again."""
+        return min(self.sqnr_db, self.channel_sqnr_db) < QUIET_DB
 
 
 def decibels(signal: float, noise: float) -> float:

@@ -25,7 +25,8 @@ class Remedy:
         words: what it does and what it is worth at the layer's output.
         change: keys of a recipe with their new values, for `apply_change`.
         gain_db: by how much the noise at the layer's output falls, measured by running the layer under the changed
-            recipe; None where only a new calibration or another graph would show it.
+            recipe (for ranges that unseen data ask for, by their histogram); None where only a new calibration or
+            another graph would show it.
         costs_bits: whether the model or its activations grow.
     """
 

@@ -8,6 +8,7 @@ that 2,000 samples hardly resolve; 8 bits without a fault give 35 to 45 dB."""
 MIN_SEVERITY = 0.1  # a cause that explains less than a tenth of the noise is worth less than half a decibel
 DOMINANT = 0.5  # more than all other parts together
 TWO_BITS = 4.0  # a channel or input that uses a quarter of the shared range has lost two of its bits
+MIN_STEPS = 16  # fewer steps than 4 bits have, from zero to an input's greatest value, leave it below about 20 dB
 OUTLIER_RATIO = 3.0  # times the range that nine in ten channels keep: normal spread between channels stays below 2
 OUTLIER_QUANTILE = 0.9
 MAX_OUTLIERS = 0.1  # more channels than this are no outliers but a spread

@@ -35,7 +35,7 @@ def tried(sim: QuantSim, data: Samples, benches: Sequence[Bench], ideas: Sequenc
             if key not in known and not _untried(remedy) and (variant := _variant(sim, facts, remedy)) is not None:
                 known[key] = variant
     noise = measure(sim.chain, data, benches, variants, lambda f, m: progress(0.5 + 0.5 * f, m))
-    return [_kept(facts, remedies, noise.get(facts.layer.name, {})) for facts, remedies in ideas]
+    return [_kept(facts, remedies, {k: float(v.sum()) for k, v in noise.get(facts.layer.name, {}).items()}) for facts, remedies in ideas]
 
 
 def _variant(sim: QuantSim, facts: LayerFacts, remedy: Remedy) -> Variant | None:
@@ -70,7 +70,8 @@ def _worth(gain: float) -> str:
 
 
 def _untried(remedy: Remedy) -> bool:
-    return any(key in UNTRIED for key in remedy.change)
+    """Whether the layer alone cannot show what it is worth, or that was found in another way."""
+    return remedy.gain_db is not None or any(key in UNTRIED for key in remedy.change)
 
 
 def _key(remedy: Remedy) -> str:

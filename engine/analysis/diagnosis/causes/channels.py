@@ -10,7 +10,7 @@ from engine.analysis.diagnosis.facts import LayerFacts
 from engine.analysis.diagnosis.kinds import Array, Finding, Variant
 from engine.analysis.diagnosis.operands import Operand
 from engine.analysis.diagnosis.remedies import ideas
-from engine.analysis.diagnosis.thresholds import MAX_OUTLIERS, MIN_SEVERITY, OUTLIER_QUANTILE, OUTLIER_RATIO, QUIET_DB, TWO_BITS
+from engine.analysis.diagnosis.thresholds import MAX_OUTLIERS, MIN_SEVERITY, OUTLIER_QUANTILE, OUTLIER_RATIO, TWO_BITS
 from engine.analysis.diagnosis.words import percent, plural, some, the
 
 REMEDIES = ("finer_scales", "search_range", "more_bits", "blocks", "bypass")
@@ -35,7 +35,7 @@ class OutlierChannels:
         for operand, channels in _sharing(facts):
             few = outliers(channels)
             severity = facts.gained(operand, f"no_outliers:{operand.name}")
-            if not len(few) or severity < MIN_SEVERITY or facts.sqnr_db > QUIET_DB:
+            if not len(few) or severity < MIN_SEVERITY or not facts.noisy:
                 continue
             reach = channels.reach
             rest = float(np.delete(reach, few).max())
@@ -61,7 +61,7 @@ class RangeImbalance:
     def find(self, facts: LayerFacts) -> Iterator[Finding]:
         for operand, channels in _sharing(facts):
             severity = facts.gained(operand, f"own:{operand.name}")
-            if not _unequal(channels) or severity < MIN_SEVERITY or facts.sqnr_db > QUIET_DB:
+            if not _unequal(channels) or severity < MIN_SEVERITY or not facts.noisy:
                 continue
             median, most = float(np.median(channels.reach[channels.reach > 0])), float(channels.reach.max())
             lost = float(np.log2(most / max(median, 1e-30)))

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import torch
 
-from engine.analysis.diagnosis.facts import LayerFacts
+from engine.analysis.diagnosis.facts import LayerFacts, decibels
 from engine.analysis.diagnosis.kinds import Finding, Remedy, Variant
 from engine.analysis.diagnosis.operands import Operand
-from engine.analysis.diagnosis.thresholds import UNSEEN_RATE, UNSEEN_RATIO
+from engine.analysis.diagnosis.thresholds import MIN_GAIN_DB, UNSEEN_RATE, UNSEEN_RATIO
 from engine.analysis.diagnosis.words import percent, the
 from engine.quant.histogram import Histogram, MinMax
 
@@ -23,6 +23,10 @@ class Outside:
     rate: float
     clipping: float
     rounding: float
+
+    @property
+    def error(self) -> float:
+        return self.clipping + self.rounding
 
 
 class UnlikeData:
@@ -45,18 +49,19 @@ class UnlikeData:
             severity = self._severity(facts, operand, unseen)
             evidence = {"clipped_unseen": unseen.rate, "clipped_calibration": seen.rate if seen else 0.0, "low": low, "high": high,
                         "unseen_minimum": limits.unseen.minimum, "unseen_maximum": limits.unseen.maximum,
-                        "clipping_share_of_tensor": unseen.clipping / max(unseen.clipping + unseen.rounding, 1e-30)}
+                        "clipping_share_of_tensor": unseen.clipping / max(unseen.error, 1e-30)}
             words = (f"On evaluation data {percent(unseen.rate)} of the values of {the(operand)} lie outside its range "
                      f"{low:.4g} to {high:.4g} (on calibration data {percent(evidence['clipped_calibration'])}); they reach "
                      f"{limits.unseen.minimum:.4g} to {limits.unseen.maximum:.4g}. The calibration data do not show what the model meets. "
-                     "Calibrate on samples like the evaluation data (other scaling? other classes?), on more of them, or set the range by hand.")
+                     "Calibrate on samples like the evaluation data (other scaling? other classes?), on more "
+                     "of them, or set the range by hand.")
             yield Finding(operand.name, words, severity, evidence, tuple(self._ideas(facts, operand, limits.unseen)))
 
     def _severity(self, facts: LayerFacts, operand: Operand, unseen: Outside) -> float:
         """The operand's share of the layer's noise, had the layer been run on the unseen samples: its noise there is larger
         by what clipping adds to rounding."""
         own = facts.own(operand)
-        grown = own * (unseen.clipping + unseen.rounding) / max(unseen.rounding, 1e-30)
+        grown = own * unseen.error / max(unseen.rounding, 1e-30)
         return 0.0 if grown <= 0 else (grown - own) / (grown + max(1.0 - own, 0.0))
 
     def _ideas(self, facts: LayerFacts, operand: Operand, unseen: MinMax) -> Iterator[Remedy]:
@@ -65,10 +70,11 @@ class UnlikeData:
         low, high = min(float(encoding.low), unseen.minimum), max(float(encoding.high), unseen.maximum)
         before = outside(unseen, float(encoding.low), float(encoding.high), float(encoding.scale))
         after = outside(unseen, low, high, (high - low) / encoding.grid.steps)
-        if before and after and after.clipping + after.rounding < before.clipping + before.rounding:
-            yield Remedy("Widen the range", f"Sets the range of {operand.quantizer} to {low:.4g} to {high:.4g}, which holds the "
-                         "evaluation data looked at. Judge the result on other samples.",
-                         {"tensors": {operand.quantizer: {"min": low, "max": high}}})
+        gain = decibels(before.error, after.error) if before and after else 0.0
+        if gain >= MIN_GAIN_DB:
+            words = (f"Sets the range of {operand.quantizer} to {low:.4g} to {high:.4g}, which holds the evaluation data looked at: by "
+                     f"their histogram its error falls by {gain:.1f} dB. Judge the result on other samples.")
+            yield Remedy("Widen the range", words, {"tensors": {operand.quantizer: {"min": low, "max": high}}}, gain)
         samples = facts.sim.recipe.calibration.samples
         if facts.available > samples:
             yield Remedy("More calibration samples", f"Calibrates on {facts.available} samples instead of {samples}.",

@@ -11,7 +11,7 @@ from engine.analysis.diagnosis.joins import Join
 from engine.analysis.diagnosis.kinds import Finding, Variant
 from engine.analysis.diagnosis.operands import Operand, rounded
 from engine.analysis.diagnosis.remedies import ideas
-from engine.analysis.diagnosis.thresholds import MIN_SEVERITY, QUIET_DB, TWO_BITS
+from engine.analysis.diagnosis.thresholds import MIN_SEVERITY, MIN_STEPS, TWO_BITS
 from engine.analysis.diagnosis.words import percent
 from engine.quant.encoding import encode_range
 
@@ -35,7 +35,7 @@ class UnbalancedConcat:
     def find(self, facts: LayerFacts) -> Iterator[Finding]:
         for operand, join, reaches in _unbalanced(facts, "Concat"):
             severity = facts.gained(operand, f"apart:{operand.name}")
-            if severity >= MIN_SEVERITY and facts.sqnr_db < QUIET_DB:
+            if severity >= MIN_SEVERITY and _few_steps(operand, reaches):
                 words = _words(operand, join, reaches, "share one scale", severity)
                 yield Finding(operand.name, words, severity, _evidence(facts, operand, reaches), ideas(facts, operand, *REMEDIES))
 
@@ -59,7 +59,7 @@ class UnbalancedAdd:
     def find(self, facts: LayerFacts) -> Iterator[Finding]:
         for operand, join, reaches in _unbalanced(facts, "Add"):
             severity = facts.gained(operand, f"fine:{operand.name}")
-            if severity >= MIN_SEVERITY and facts.sqnr_db < QUIET_DB:
+            if severity >= MIN_SEVERITY and _few_steps(operand, reaches):
                 words = _words(operand, join, reaches, "are rounded together in their sum", severity)
                 yield Finding(operand.name, words, severity, _evidence(facts, operand, reaches), ideas(facts, operand, *REMEDIES))
 
@@ -73,6 +73,12 @@ def _unbalanced(facts: LayerFacts, op_type: str) -> Iterator[tuple[Operand, Join
             yield operand, join, reaches
 
 
+def _few_steps(operand: Operand, reaches: tuple[float, ...]) -> bool:
+    """The noise must be large beside the smaller input: beside the larger one it always is small."""
+    assert operand.encoding is not None and operand.encoding.scale is not None
+    return min(reaches) < MIN_STEPS * float(operand.encoding.scale) * operand.factor
+
+
 def _words(operand: Operand, join: Join, reaches: tuple[float, ...], how: str, severity: float) -> str:
     small, large = int(np.argmin(reaches)), int(np.argmax(reaches))
     ratio = reaches[large] / reaches[small]
@@ -84,4 +90,4 @@ def _words(operand: Operand, join: Join, reaches: tuple[float, ...], how: str, s
 def _evidence(facts: LayerFacts, operand: Operand, reaches: tuple[float, ...]) -> dict[str, float]:
     assert operand.encoding is not None and operand.encoding.scale is not None
     return {"largest_reach": max(reaches), "smallest_reach": min(reaches), "ratio": max(reaches) / min(reaches),
-            "steps_of_smallest": min(reaches) / float(operand.encoding.scale), "sqnr_db": facts.sqnr_db}
+            "steps_of_smallest": min(reaches) / (float(operand.encoding.scale) * operand.factor), "sqnr_db": facts.sqnr_db}

@@ -7,7 +7,7 @@ from engine.analysis.diagnosis.facts import LayerFacts
 from engine.analysis.diagnosis.kinds import Finding, Variant
 from engine.analysis.diagnosis.operands import Operand
 from engine.analysis.diagnosis.remedies import ideas
-from engine.analysis.diagnosis.thresholds import DOMINANT, QUIET_DB
+from engine.analysis.diagnosis.thresholds import DOMINANT
 from engine.analysis.diagnosis.words import percent, the
 
 
@@ -56,5 +56,5 @@ class Rounding:
 
 def _dominant(facts: LayerFacts, kind: str) -> Iterator[Operand]:
     """The operand whose `kind` of noise is more than all the rest, where the layer is noisy at all."""
-    if facts.sqnr_db < QUIET_DB:
+    if facts.noisy:
         yield from (o for o in facts.integers() if facts.part(kind, o) > DOMINANT)
