@@ -16,6 +16,7 @@ from engine.errors import BadInput, MixdownError
 
 Result = Mapping[str, Any]
 STOPPED = ("failed", "cancelled")
+SUPERSEDED = "superseded"  # in the message of a job that made way for a newer one: nobody stopped it on purpose
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Bench:
     before: Result | None
     resolved_before: Result | None
     facts: Result | None = None
+    facts_before: Result | None = None
     inspected: str = ""
     stopped: str = ""
 
@@ -57,8 +59,10 @@ class Bench:
 
     def job(self, verb: str) -> Any | None:
         """The newest job of this verb for this recipe (and, for `layer`, for the layer that is looked into)."""
-        return next((j for j in self.jobs if j.verb == verb and same(j, self.recipe)
-                     and (verb != "layer" or j.args.get("name") == self.inspected)), None)
+        found = next((j for j in self.jobs if j.verb == verb and same(j, self.recipe)
+                      and (verb != "layer" or j.args.get("name") == self.inspected)), None)
+        made_way = found is not None and found.state == "cancelled" and SUPERSEDED in found.message
+        return None if made_way else found
 
     @property
     def measuring(self) -> Any | None:
@@ -96,8 +100,10 @@ def load(client: Any, project: str, current: int = -1) -> Bench:
     report, resolved = client.latest(project, "measure", recipe), client.latest(project, "resolve", recipe)
     layers = list((model or {}).get("layers", []))
     name = str(layers[current]["name"]) if 0 <= current < len(layers) else ""
+    seen = client.latest_any(project, "layer") if name else None
     return Bench(now.project, recipe, now.can_undo, now.can_redo, jobs, model=model, resolved=resolved, report=report,
                  facts=client.latest(project, "layer", recipe, name=name) if name else None, inspected=name,
+                 facts_before=seen if seen is not None and seen.get("name") == name else None,
                  stopped=client.worker_stopped(project),
                  calibrated=client.latest(project, "calibrate", recipe),
                  before=report or client.latest_any(project, "measure"),
@@ -105,9 +111,9 @@ def load(client: Any, project: str, current: int = -1) -> Bench:
 
 
 def wanted(bench: Bench) -> list[tuple[str, dict[str, Any]]]:
-    """The jobs to start for this recipe: read the model, resolve, look into a layer, measure; each once."""
+    """The jobs to start for this recipe: read the model, resolve, measure, look into a layer; each once."""
     out: list[tuple[str, dict[str, Any]]] = []
-    have = {"open": bench.model, "resolve": bench.resolved, "layer": bench.facts, "measure": bench.report}
+    have = {"open": bench.model, "resolve": bench.resolved, "measure": bench.report, "layer": bench.facts}
     for verb, result in have.items():
         job = bench.job(verb)
         if result is not None or (verb == "measure" and not measurable(bench)) or (verb == "layer" and not bench.inspected):

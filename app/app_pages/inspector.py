@@ -21,7 +21,7 @@ def draw(found: Bench, desk: Desk) -> None:
     st.html(markup.title(str(layer["name"]), "") + markup.text(describe(layer)))
     st.html(markup.facts(words.layer_facts(found, layer, resolved)))
     st.html(markup.heading("Why this precision") + markup.text(words.why(found, layer, resolved)))
-    facts = found.facts
+    facts = found.facts or found.facts_before
     if facts is None:
         st.html(markup.foot("Looking into the layer…" if found.active else "No further facts about this layer."))
         return

@@ -81,6 +81,8 @@ def test_what_is_missing_is_started_once() -> None:
     assert [v for v, _ in bench.wanted(make(report=None, jobs=[FakeJob("measure")]))] == []
     assert [v for v, _ in bench.wanted(make(report=None, jobs=[FakeJob("measure", "failed")]))] == []
     assert [v for v, _ in bench.wanted(make(report=None, jobs=[FakeJob("measure", "cancelled")]))] == []
+    made_way = FakeJob("measure", "cancelled", message="superseded by a newer one")
+    assert [v for v, _ in bench.wanted(make(report=None, jobs=[made_way]))] == ["measure"]
 
 
 def test_a_failure_is_shown_until_something_goes_well() -> None:

@@ -1,0 +1,1 @@
+"""What the page Sensitivity shows: its question, the scores merged from several results, their words and files."""
