@@ -11,8 +11,6 @@ A *probe* is `v = F^(1/2) xi` with independent signs xi, so `E[v v'] = F`; then 
 """
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import torch
 
@@ -47,13 +45,14 @@ def probe(output: Tensor, xi: Tensor) -> Tensor:
     return (root * xi - p * (root * xi).sum(axis, keepdim=True)) / positions**0.5
 
 
-def signs(seed: int, probes: int) -> Iterator[Tensor]:
-    """A generator that is sent shapes [n, …] and gives random signs [probes, n, …].
+class Signs:
+    """Random signs for the samples of a set, one batch after the other, whatever the size of the batches."""
 
-    Samples use the random numbers one after the other, so the result does not depend on how they are batched.
-    """
-    rng = np.random.default_rng(seed)
-    shape: tuple[int, ...] = yield torch.empty(0)  # type: ignore[misc]
-    while True:
-        drawn = rng.standard_normal((shape[0], probes, *shape[1:]))
-        shape = yield torch.from_numpy(np.where(drawn < 0, np.float32(-1), np.float32(1))).transpose(0, 1)  # type: ignore[misc]
+    def __init__(self, seed: int, probes: int) -> None:
+        self._random, self._probes = np.random.default_rng(seed), probes
+
+    def draw(self, shape: tuple[int, ...]) -> Tensor:
+        """Signs [probes, n, …] for an output of shape [n, …]."""
+        # Sample by sample: so the numbers that a sample gets do not depend on its batch.
+        drawn = self._random.standard_normal((shape[0], self._probes, *shape[1:]))
+        return torch.from_numpy(np.where(drawn < 0, np.float32(-1), np.float32(1))).transpose(0, 1)

@@ -25,9 +25,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 
-from engine.analysis.sensitivity.curvature import probe, signs
+from engine.analysis.sensitivity.curvature import Signs, probe
 from engine.analysis.sensitivity.kinds import Item, Question
-from engine.analysis.sensitivity.linear_terms import Encodings, LinearTerms
+from engine.analysis.sensitivity.linear_terms import Encodings, Hook, LinearTerms
 from engine.analysis.sensitivity.table import Table
 from engine.data import Dataset
 from engine.errors import UnsupportedOp
@@ -63,13 +63,12 @@ def estimate(sim: QuantSim, question: Question, items: tuple[Item, ...], quantiz
     executor = TorchExecutor(sim.model)
     watch = LinearTerms(sim.model, executor.interpreter, *_wanted(items, quantizations))
     name = sim.model.outputs[0].name
-    random = signs(question.seed, question.probes)
-    next(random)
+    random = Signs(question.seed, question.probes)
     count = min(question.samples, len(data))
     size = 1 if fixed_batch(sim.chain) else batch_size(watch, data, name)
     for start, stop in batches(count, size):
         progress(start / count, f"Estimating on sample {start} of {count}")
-        terms = _batch(watch, _feeds(data, start, stop), name, random, question.probes, sim.model.name)
+        terms = _batch(watch, _feeds(data, start, stop), name, random, sim.model.name)
         _score(table, terms, quantizations, start, stop - start)
         table.samples, table.seconds = stop, time.perf_counter() - begin
     progress(1.0, f"Estimated on {count} samples")
@@ -108,16 +107,18 @@ def batch_size(watch: LinearTerms, data: Dataset, output: str) -> int:
 def _shapes(watch: LinearTerms, feeds: Mapping[str, Tensor], output: str) -> dict[str, tuple[int, ...]]:
     found: dict[str, tuple[int, ...]] = {}
 
-    def note(name: str, tensor: Tensor) -> Tensor:
-        found[name] = tuple(tensor.shape)
-        return tensor
+    def noting(name: str) -> Hook:
+        def note(tensor: Tensor) -> Tensor:
+            found[name] = tuple(tensor.shape)
+            return tensor
+        return note
 
     with torch.no_grad():
-        watch.interpreter.run(feeds, (output,), {name: lambda t, name=name: note(name, t) for name in watch.tensors | {output}})
+        watch.interpreter.run(feeds, (output,), {name: noting(name) for name in watch.tensors | {output}})
     return found
 
 
-def _batch(watch: LinearTerms, feeds: Mapping[str, Tensor], output: str, random: object, probes: int, model: str) -> Terms:
+def _batch(watch: LinearTerms, feeds: Mapping[str, Tensor], output: str, random: Signs, model: str) -> Terms:
     """The linear terms of one batch: one forward pass, and one backward pass a probe."""
     with torch.enable_grad():
         found = watch.interpreter.run(feeds, (output,), watch.hooks())[output]
@@ -127,8 +128,9 @@ def _batch(watch: LinearTerms, feeds: Mapping[str, Tensor], output: str, random:
     if not found.requires_grad:
         return {}  # none of the items reaches the output
     terms: dict[tuple[str, str], list[Tensor]] = defaultdict(list)
-    for i, xi in enumerate(random.send(tuple(found.shape))):  # type: ignore[attr-defined]
-        watch.backward(found, probe(found, xi.to(found.device)), again=i + 1 < probes)
+    directions = random.draw(tuple(found.shape))
+    for i, xi in enumerate(directions):
+        watch.backward(found, probe(found, xi.to(found.device)), again=i + 1 < len(directions))
         for key, term in watch.found.items():
             terms[key].append(term.cpu())
     return {key: torch.stack(parts).double() for key, parts in terms.items()}
