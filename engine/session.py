@@ -3,6 +3,7 @@
 Each method takes a recipe and gives plain values, ready for JSON. What was computed for one recipe is
 kept and used for the next: stepped graphs, statistics, sessions, the float model's outputs.
 """
+
 from __future__ import annotations
 
 import json
@@ -44,9 +45,18 @@ CLIP_SAMPLES = 256
 class Session:
     """A model with its data; answers what a recipe does to it."""
 
-    def __init__(self, model: Model, evaluation: Dataset | None = None, calibration: Dataset | None = None,
-                 training: Dataset | None = None, metric: str | None = None, cache: Path | None = None, allow_code: bool = False,
-                 strict: bool = False, base: Path = Path()) -> None:
+    def __init__(
+        self,
+        model: Model,
+        evaluation: Dataset | None = None,
+        calibration: Dataset | None = None,
+        training: Dataset | None = None,
+        metric: str | None = None,
+        cache: Path | None = None,
+        allow_code: bool = False,
+        strict: bool = False,
+        base: Path = Path(),
+    ) -> None:
         """Data are checked against the model's inputs. With one of the two sets given it is split in two disjoint halves.
         Paths inside a recipe are relative to `base`, the folder of its file.
 
@@ -58,14 +68,18 @@ class Session:
         self.notes: list[str] = []
         if evaluation is not None and calibration is None and len(evaluation) > 1:
             calibration, evaluation = evaluation.split(0.5, ORDER_SEED)
-            self.notes.append(f"No calibration data were given: {len(calibration)} of the evaluation samples calibrate, "
-                              f"{len(evaluation)} others evaluate.")
+            self.notes.append(
+                f"No calibration data were given: {len(calibration)} of the evaluation samples calibrate, "
+                f"{len(evaluation)} others evaluate."
+            )
         self.calibration, self.training = calibration, training
         self.order = None if evaluation is None else np.random.default_rng(ORDER_SEED).permutation(len(evaluation))
         self.evaluation = None if evaluation is None or self.order is None else evaluation.take(self.order)
         sample = calibration or evaluation
         self.model = model if sample is None else model.with_sample(sample.batch(0, 1))
-        self.metric: Metric | None = None if evaluation is None else resolve_metric(metric, evaluation, model.outputs, allow_code=allow_code)
+        self.metric: Metric | None = (
+            None if evaluation is None else resolve_metric(metric, evaluation, model.outputs, allow_code=allow_code)
+        )
         self._cache, self._strict, self._base = cache, strict, base
         self._rooms: OrderedDict[str, Room] = OrderedDict()
         self._comparison: Comparison | None = None
@@ -118,12 +132,24 @@ class Session:
         if self.evaluation is not None:
             some = self.evaluation.take(range(min(CLIP_SAMPLES, len(self.evaluation))))
             unseen = gather(sim.chain, some, sim.statistics, part(progress, 0.7, 1.0))
-        return {"tensors": tensor_rows(sim, unseen), "weights": weight_rows(sim),
-                "samples": min(recipe.calibration.samples, len(self.calibration)), "unseen_samples": 0 if unseen is None else len(some),
-                "seconds": time.perf_counter() - begin}
+        return {
+            "tensors": tensor_rows(sim, unseen),
+            "weights": weight_rows(sim),
+            "samples": min(recipe.calibration.samples, len(self.calibration)),
+            "unseen_samples": 0 if unseen is None else len(some),
+            "seconds": time.perf_counter() - begin,
+        }
 
-    def sensitivity(self, recipe: Recipe, question: Question, on: str = "calibration", racing: bool = False, top: int = TOP,
-                    progress: Progress = silent, partial: Partial | None = None) -> dict[str, Any]:
+    def sensitivity(
+        self,
+        recipe: Recipe,
+        question: Question,
+        on: str = "calibration",
+        racing: bool = False,
+        top: int = TOP,
+        progress: Progress = silent,
+        partial: Partial | None = None,
+    ) -> dict[str, Any]:
         """Scores of every layer (or other item) at the question's precisions, with intervals and rankings.
 
         Scores are taken on the calibration data by default, so that the evaluation data stay unseen. Answers are
@@ -137,8 +163,18 @@ class Session:
         some = data.subset(question.samples, question.seed)
         question = replace(question, samples=len(some))
         runner = room.ready_runner(some, progress)
-        return answer(sim, question, some, self.metric, self._scores(recipe, question, some), runner.batch, racing, top,
-                      part(progress, 0.1, 1.0), partial)
+        return answer(
+            sim,
+            question,
+            some,
+            self.metric,
+            self._scores(recipe, question, some),
+            runner.batch,
+            racing,
+            top,
+            part(progress, 0.1, 1.0),
+            partial,
+        )
 
     def _scores(self, recipe: Recipe, question: Question, data: Dataset) -> ScoreCache | None:
         if self._cache is None:
@@ -150,8 +186,15 @@ class Session:
         """One layer for the inspector."""
         return layer_facts(self._room(recipe, progress).enter(recipe), name)
 
-    def export(self, recipe: Recipe, out: Path, progress: Progress = silent, versions: tuple[str, ...] = ("1.0.0", "0.6.1"),
-               allow_illegal: bool = False, found: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    def export(
+        self,
+        recipe: Recipe,
+        out: Path,
+        progress: Progress = silent,
+        versions: tuple[str, ...] = ("1.0.0", "0.6.1"),
+        allow_illegal: bool = False,
+        found: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
         """Writes the float model with its encodings, the QDQ model, the recipe and the report to a folder."""
         from engine.export import export
 
@@ -206,8 +249,10 @@ class Session:
     def _check_model(self, recipe: Recipe) -> None:
         wanted = recipe.model.sha256 if recipe.model else None
         if wanted and self.model.sha256 and wanted != self.model.sha256:
-            raise BadInput(f"the recipe was made for the model with sha256 {wanted[:16]}…, this one has {self.model.sha256[:16]}…; "
-                           "use that model, or remove `model.sha256` from the recipe")
+            raise BadInput(
+                f"the recipe was made for the model with sha256 {wanted[:16]}…, this one has {self.model.sha256[:16]}…; "
+                "use that model, or remove `model.sha256` from the recipe"
+            )
 
     def _compare(self, progress: Progress) -> tuple[Comparison, Metric]:
         if self.evaluation is None or self.metric is None:
@@ -225,15 +270,20 @@ class Session:
         if illegal and not allow:
             names = ", ".join(f"{entry.name} ({entry.precision})" for entry in illegal[:4])
             more = f" and {len(illegal) - 4} more" if len(illegal) > 4 else ""
-            raise IllegalPrecision(f"{len(illegal)} layers have a precision that the target does not run: {names}{more}. "
-                                   f"{illegal[0].reason}. Change them, choose another target, or pass --allow-illegal")
+            raise IllegalPrecision(
+                f"{len(illegal)} layers have a precision that the target does not run: {names}{more}. "
+                f"{illegal[0].reason}. Change them, choose another target, or pass --allow-illegal"
+            )
 
     def _data_facts(self) -> dict[str, Any]:
         facts: dict[str, Any] = {}
         for key in ("evaluation", "calibration", "training"):
             data = getattr(self, key)
-            facts[key] = None if data is None else {"name": data.name, "samples": len(data), "labels": data.labels is not None,
-                                                    "notes": list(data.notes)}
+            facts[key] = (
+                None
+                if data is None
+                else {"name": data.name, "samples": len(data), "labels": data.labels is not None, "notes": list(data.notes)}
+            )
         both = self.evaluation is not None and self.calibration is not None
         facts["overlap"] = self.calibration.overlap(self.evaluation) if both and self.calibration and self.evaluation else 0
         return facts
@@ -241,5 +291,9 @@ class Session:
     def _metric_facts(self) -> dict[str, Any] | None:
         if self.metric is None:
             return None
-        return {"name": self.metric.name, "unit": "dB" if self.metric.name == "sqnr" else "share", "higher_is_better": True,
-                "doc": self.metric.doc}
+        return {
+            "name": self.metric.name,
+            "unit": "dB" if self.metric.name == "sqnr" else "share",
+            "higher_is_better": True,
+            "doc": self.metric.doc,
+        }

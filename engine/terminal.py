@@ -1,4 +1,5 @@
 """What the command line shows: a progress bar with time left, tables, and JSON that any parser reads."""
+
 from __future__ import annotations
 
 import json
@@ -21,7 +22,9 @@ class Bar:
 
     def __init__(self, quiet: bool) -> None:
         shown = not quiet and sys.stderr.isatty()
-        self._bar = tqdm(total=1000, bar_format="{desc:<44.44} {percentage:3.0f} % |{bar}| {elapsed} < {remaining}", leave=False) if shown else None
+        self._bar = (
+            tqdm(total=1000, bar_format="{desc:<44.44} {percentage:3.0f} % |{bar}| {elapsed} < {remaining}", leave=False) if shown else None
+        )
         self._last = 0.0
 
     @property
@@ -47,8 +50,10 @@ def table(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
     if not rows:
         return ""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = ["  ".join(cell.rjust(w) if i in right else cell.ljust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))).rstrip()
-             for row in rows]
+    lines = [
+        "  ".join(cell.rjust(w) if i in right else cell.ljust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))).rstrip()
+        for row in rows
+    ]
     return "\n".join(lines)
 
 

@@ -1,4 +1,5 @@
 """What each verb of the command line does with a `Session`, and what it prints."""
+
 from __future__ import annotations
 
 import argparse
@@ -50,8 +51,16 @@ def _model_of(arguments: Arguments, recipe: Recipe) -> Model:
 
 def _session(arguments: Arguments, model: Model, cache: Path | None = None) -> Session:
     evaluation, calibration = (_data(getattr(arguments, key, None), model) for key in ("evaluation", "calibration"))
-    return Session(model, evaluation, calibration, metric=arguments.metric, cache=cache, allow_code=True, strict=arguments.strict,
-                   base=Path(arguments.recipe).parent if getattr(arguments, "recipe", None) else Path())
+    return Session(
+        model,
+        evaluation,
+        calibration,
+        metric=arguments.metric,
+        cache=cache,
+        allow_code=True,
+        strict=arguments.strict,
+        base=Path(arguments.recipe).parent if getattr(arguments, "recipe", None) else Path(),
+    )
 
 
 def _data(spec: str | None, model: Model) -> Dataset | None:
@@ -67,12 +76,15 @@ def inspect(arguments: Arguments) -> int:
         facts["tensors"] = [{"name": n, "quantized": s.quantized, "explain": placement.explain(n)} for n, s in placement.slots.items()]
     _save(arguments, facts)
     totals = facts["totals"]
-    print(f"{model.name}: opset {model.opset}, {totals['nodes']} nodes, {totals['layers']} layers, {count(totals['params'])} parameters, "
-          f"{count(totals['macs'])} MACs a sample, {totals['fp32_size_bytes'] / 1e6:.2f} MB in FP32")
+    print(
+        f"{model.name}: opset {model.opset}, {totals['nodes']} nodes, {totals['layers']} layers, {count(totals['params'])} parameters, "
+        f"{count(totals['macs'])} MACs a sample, {totals['fp32_size_bytes'] / 1e6:.2f} MB in FP32"
+    )
     print("inputs:  " + ", ".join(i.describe() for i in model.inputs))
     print("outputs: " + ", ".join(o.describe() for o in model.outputs))
     rows = [("layer", "op", "weight", "params", "MACs")] + [
-        (x["name"], x["op_type"], "x".join(map(str, x["weight_shape"])), count(x["params"]), count(x["macs"])) for x in facts["layers"]]
+        (x["name"], x["op_type"], "x".join(map(str, x["weight_shape"])), count(x["params"]), count(x["macs"])) for x in facts["layers"]
+    ]
     print(table(rows, right=(3, 4)))
     print("ops: " + ", ".join(f"{x['count']} {x['op_type']}{'' if x['differentiable'] else ' (no gradient)'}" for x in facts["ops"]))
     for tensor in facts.get("tensors", []):
@@ -125,7 +137,9 @@ def export(arguments: Arguments) -> int:
 def verify(arguments: Arguments) -> int:
     """Checks exported files against the simulation."""
     model = load_model(arguments.folder / "model.onnx")
-    session = Session(model, _data(arguments.evaluation, model), _data(arguments.evaluation, model), metric=arguments.metric, allow_code=True)
+    session = Session(
+        model, _data(arguments.evaluation, model), _data(arguments.evaluation, model), metric=arguments.metric, allow_code=True
+    )
     found = _with_bar(arguments, lambda progress: session.verify(arguments.folder, progress))
     _save(arguments, found)
     return _print_certificate(found)
@@ -142,7 +156,13 @@ def sensitivity(arguments: Arguments) -> int:
 
 
 VERBS: dict[str, Callable[[Arguments], int]] = {
-    "inspect": inspect, "simulate": simulate, "sensitivity": sensitivity, "quantize": quantize, "export": export, "verify": verify}
+    "inspect": inspect,
+    "simulate": simulate,
+    "sensitivity": sensitivity,
+    "quantize": quantize,
+    "export": export,
+    "verify": verify,
+}
 
 
 def _with_bar(arguments: Arguments, work: Callable[[Any], Any]) -> Any:
@@ -175,8 +195,10 @@ def _print_report(found: dict[str, Any]) -> None:
     print(f"  drop       {share(drop['value'], drop['ci95'])}, paired{flips}")
     agreement = "" if found["agreement"] is None else f", agreement with float {found['agreement'] * 100:.2f} %"
     print(f"  SQNR {found['sqnr_db']:.1f} dB{agreement}")
-    print(f"  size {cost['size_bytes'] / 1e6:.3f} MB ({cost['fp32_size_bytes'] / max(cost['size_bytes'], 1):.2f}x smaller), "
-          f"BOPs {cost['bops'] / max(cost['fp32_bops'], 1) * 100:.1f} % of FP32, {found['seconds']:.1f} s")
+    print(
+        f"  size {cost['size_bytes'] / 1e6:.3f} MB ({cost['fp32_size_bytes'] / max(cost['size_bytes'], 1):.2f}x smaller), "
+        f"BOPs {cost['bops'] / max(cost['fp32_bops'], 1) * 100:.1f} % of FP32, {found['seconds']:.1f} s"
+    )
     illegal = [x for x in found["layers"] if not x["legal"]]
     if illegal:
         print(f"  {len(illegal)} layers are illegal on {found['target']}: {illegal[0]['name']}: {illegal[0]['reason']}")

@@ -1,4 +1,5 @@
 """The verb `sensitivity`: a question from arguments, the answer as a table."""
+
 from __future__ import annotations
 
 import argparse
@@ -61,12 +62,20 @@ def show(found: dict[str, Any]) -> None:
         rows = [(f"at {ranking['precision']}", "score", "95 % interval", "rank")]
         for rank in ranking["ranks"][:SHOWN]:
             cell = cells[rank["layer"], ranking["precision"]]
-            rows.append((f"{rank['rank']:>3} {rank['layer']}", f"{cell['value']:.4g}", "–" if cell["ci95"] is None else f"{cell['ci95'][0]:.3g} to {cell['ci95'][1]:.3g}",
-                         f"{rank['low']} to {rank['high']}"))
+            rows.append(
+                (
+                    f"{rank['rank']:>3} {rank['layer']}",
+                    f"{cell['value']:.4g}",
+                    "–" if cell["ci95"] is None else f"{cell['ci95'][0]:.3g} to {cell['ci95'][1]:.3g}",
+                    f"{rank['low']} to {rank['high']}",
+                )
+            )
         print(table(rows, right=(1, 2, 3)))
         print(ranking["words"])
     if racing := found.get("racing"):
-        print(f"Racing ran {racing['spent']} of {racing['full']} sample evaluations ({racing['saved'] * 100:.0f} % saved); "
-              f"the top {racing['top']} is {'settled' if racing['decided'] else 'not settled'}.")
+        print(
+            f"Racing ran {racing['spent']} of {racing['full']} sample evaluations ({racing['saved'] * 100:.0f} % saved); "
+            f"the top {racing['top']} is {'settled' if racing['decided'] else 'not settled'}."
+        )
     if found.get("stopped"):
         print(f"Stopped {found['stopped']}; --resume goes on from here.")

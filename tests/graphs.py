@@ -1,4 +1,5 @@
 """Small ONNX graphs for tests, seeded, with weights that look trained (no huge gains)."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -8,13 +9,21 @@ from onnx import TensorProto, helper, numpy_helper
 from engine.graph import Model, from_proto
 
 
-def proto(nodes: list[onnx.NodeProto], inputs: dict[str, list[int | str]], outputs: dict[str, list[int | str] | None],
-          constants: dict[str, np.ndarray], opset: int = 20) -> onnx.ModelProto:
+def proto(
+    nodes: list[onnx.NodeProto],
+    inputs: dict[str, list[int | str]],
+    outputs: dict[str, list[int | str] | None],
+    constants: dict[str, np.ndarray],
+    opset: int = 20,
+) -> onnx.ModelProto:
     """A checked model from its parts; all inputs are float32."""
     graph = helper.make_graph(
-        nodes, "test", [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in inputs.items()],
+        nodes,
+        "test",
+        [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in inputs.items()],
         [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in outputs.items()],
-        [numpy_helper.from_array(a, n) for n, a in constants.items()])
+        [numpy_helper.from_array(a, n) for n, a in constants.items()],
+    )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=10)
 
 
@@ -39,15 +48,20 @@ def conv_net(blocks: int = 6, channels: int = 8) -> onnx.ModelProto:
         rng = np.random.default_rng(100 + i)
         for key, low, high in (("g", 0.5, 1.5), ("b", -0.2, 0.2), ("m", -0.2, 0.2), ("v", 0.5, 1.5)):
             constants[f"{key}{i}"] = rng.uniform(low, high, channels).astype(np.float32)
-        nodes += [helper.make_node("Conv", [last, f"w{i}"], [f"c{i}"], name=f"conv{i}", pads=[1, 1, 1, 1]),
-                  helper.make_node("BatchNormalization", [f"c{i}", f"g{i}", f"b{i}", f"m{i}", f"v{i}"], [f"n{i}"], name=f"bn{i}"),
-                  helper.make_node("Relu", [f"n{i}"], [f"r{i}"], name=f"relu{i}")]
+        nodes += [
+            helper.make_node("Conv", [last, f"w{i}"], [f"c{i}"], name=f"conv{i}", pads=[1, 1, 1, 1]),
+            helper.make_node("BatchNormalization", [f"c{i}", f"g{i}", f"b{i}", f"m{i}", f"v{i}"], [f"n{i}"], name=f"bn{i}"),
+            helper.make_node("Relu", [f"n{i}"], [f"r{i}"], name=f"relu{i}"),
+        ]
         out = f"r{i}"
         if i:
             nodes.append(helper.make_node("Add", [out, last], [f"a{i}"], name=f"add{i}"))
             out = f"a{i}"
         last = out
     constants["fc"] = weights(10, channels, seed=99)
-    nodes += [helper.make_node("GlobalAveragePool", [last], ["pool"], name="pool"), helper.make_node("Flatten", ["pool"], ["flat"], name="flat"),
-              helper.make_node("Gemm", ["flat", "fc"], ["logits"], name="classifier", transB=1)]
+    nodes += [
+        helper.make_node("GlobalAveragePool", [last], ["pool"], name="pool"),
+        helper.make_node("Flatten", ["pool"], ["flat"], name="flat"),
+        helper.make_node("Gemm", ["flat", "fc"], ["logits"], name="classifier", transB=1),
+    ]
     return proto(nodes, {"x": ["batch", 3, 12, 12]}, {"logits": ["batch", 10]}, constants)

@@ -1,4 +1,5 @@
 """The command line as scripts see it: exit codes, JSON, and errors of one clear line."""
+
 from __future__ import annotations
 
 import json
@@ -19,7 +20,15 @@ LAYER = {"name", "weight", "module", "op_type", "requested", "precision", "legal
 
 def run(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    return subprocess.run([sys.executable, "-m", "engine", *map(str, arguments)], capture_output=True, text=True, cwd=cwd or ROOT, env=env, timeout=120, check=False)
+    return subprocess.run(
+        [sys.executable, "-m", "engine", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=cwd or ROOT,
+        env=env,
+        timeout=120,
+        check=False,
+    )
 
 
 def refused(*arguments: object) -> str:
@@ -75,8 +84,23 @@ def test_a_missed_goal_is_exit_1(data: list[object]) -> None:
 
 def test_set_beats_the_recipe_and_paths_are_relative_to_it(mobilenet: Path, tmp_path: Path) -> None:
     (tmp_path / "r.yaml").write_text("mixdown: 1\nprecision: w4a8\n")
-    found = run("simulate", mobilenet / "model.onnx", "--evaluation", mobilenet / "evaluation.npz", "--calibration", mobilenet / "calibration.npz",
-                "--recipe", tmp_path / "r.yaml", "--set", "precision=w8a8", "--set", "calibration.samples=32", "--json", tmp_path / "r.json", "-q")
+    found = run(
+        "simulate",
+        mobilenet / "model.onnx",
+        "--evaluation",
+        mobilenet / "evaluation.npz",
+        "--calibration",
+        mobilenet / "calibration.npz",
+        "--recipe",
+        tmp_path / "r.yaml",
+        "--set",
+        "precision=w8a8",
+        "--set",
+        "calibration.samples=32",
+        "--json",
+        tmp_path / "r.json",
+        "-q",
+    )
     assert found.returncode == 0, found.stderr
     recipe = json.loads((tmp_path / "r.json").read_text())["recipe"]
     assert recipe["precision"] == "w8a8"
@@ -87,7 +111,11 @@ RECIPES = {
     "unknown key": ("mixdown: 1\nprecison: w8a8\n", "precision"),
     "unknown layer": ("mixdown: 1\nlayers: {nope: w4a8}\n", "no layer"),
     "bad precision": ("mixdown: 1\nprecision: w99a8\n", "w99a8"),
-    "bomb": ("a: &a [x,x,x,x,x,x,x,x,x]\n" + "\n".join(f"{c}: &{c} [{','.join(['*' + p] * 9)}]" for p, c in zip("abcdefgh", "bcdefghi", strict=True)), ""),
+    "bomb": (
+        "a: &a [x,x,x,x,x,x,x,x,x]\n"
+        + "\n".join(f"{c}: &{c} [{','.join(['*' + p] * 9)}]" for p, c in zip("abcdefgh", "bcdefghi", strict=True)),
+        "",
+    ),
     "deep": ("[" * 5000 + "]" * 5000, ""),
     "not yaml": ("mixdown: [1\n", ""),
     "a step that is not there": ("mixdown: 1\nsteps: [cle]\n", "cle"),
@@ -99,8 +127,16 @@ def test_hostile_recipes(name: str, mobilenet: Path, tmp_path: Path) -> None:
     text, words = RECIPES[name]
     (tmp_path / "r.yaml").write_text(text)
     begin = time.monotonic()
-    message = refused("simulate", mobilenet / "model.onnx", "--evaluation", mobilenet / "evaluation.npz", "--calibration", mobilenet / "calibration.npz",
-                      "--recipe", tmp_path / "r.yaml")
+    message = refused(
+        "simulate",
+        mobilenet / "model.onnx",
+        "--evaluation",
+        mobilenet / "evaluation.npz",
+        "--calibration",
+        mobilenet / "calibration.npz",
+        "--recipe",
+        tmp_path / "r.yaml",
+    )
     assert words in message
     assert time.monotonic() - begin < 30
 
@@ -128,8 +164,20 @@ def test_hostile_data(mobilenet: Path, tmp_path: Path) -> None:
 
 def test_a_metric_of_ones_own(mobilenet: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text("def score(outputs, labels):\n    return (outputs.argmax(1) == labels).astype(float)\n")
-    found = run("simulate", mobilenet / "model.onnx", "--evaluation", mobilenet / "evaluation.npz", "--calibration", mobilenet / "calibration.npz",
-                "--metric", "mine:score", "--json", tmp_path / "r.json", "-q", cwd=tmp_path)
+    found = run(
+        "simulate",
+        mobilenet / "model.onnx",
+        "--evaluation",
+        mobilenet / "evaluation.npz",
+        "--calibration",
+        mobilenet / "calibration.npz",
+        "--metric",
+        "mine:score",
+        "--json",
+        tmp_path / "r.json",
+        "-q",
+        cwd=tmp_path,
+    )
     assert found.returncode == 0, found.stderr
     assert json.loads((tmp_path / "r.json").read_text())["fp32"]["metric"] == "mine:score"
 
@@ -137,8 +185,14 @@ def test_a_metric_of_ones_own(mobilenet: Path, tmp_path: Path) -> None:
 def test_ctrl_c_leaves_nothing_half_written(data: list[object], tmp_path: Path) -> None:
     env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     out = tmp_path / "out"
-    process = subprocess.Popen([sys.executable, "-m", "engine", "export", str(data[0]), *map(str, data[3:]), "--out", str(out)],
-                               cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "engine", "export", str(data[0]), *map(str, data[3:]), "--out", str(out)],
+        cwd=ROOT,
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     time.sleep(4.0)
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=60)
@@ -157,6 +211,14 @@ def test_quantize_verifies(data: list[object], tmp_path: Path) -> None:
     assert certificate["passed"]
     assert certificate["missing_encodings"] == []
     files = {p.name for p in (tmp_path / "out").iterdir()}
-    assert files >= {"model.onnx", "model.encodings", "model_0.6.1.encodings", "model_qdq.onnx", "recipe.yaml", "report.json", "certificate.json"}
+    assert files >= {
+        "model.onnx",
+        "model.encodings",
+        "model_0.6.1.encodings",
+        "model_qdq.onnx",
+        "recipe.yaml",
+        "report.json",
+        "certificate.json",
+    }
     again = run("verify", tmp_path / "out", "--evaluation", data[2], "-q")
     assert again.returncode == 0, again.stdout + again.stderr

@@ -26,7 +26,7 @@ MAY_USE = {
     "recipe": {"quant"},
     "store": {"recipe"},
 }
-ROOMS = [p for p in sorted((ROOT / "engine").rglob("*.py"))]
+ROOMS = sorted((ROOT / "engine").rglob("*.py"))
 
 
 def imports(path: Path) -> list[str]:
@@ -66,7 +66,8 @@ def test_the_app_never_imports_the_heavy_libraries(path: Path) -> None:
 
 def test_the_client_loads_no_heavy_library() -> None:
     code = "import sys, app.client; print([m for m in ('torch', 'onnx', 'onnxruntime') if m in sys.modules])"
-    out = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin"})
+    env = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin"}
+    out = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, env=env)
     assert out.stdout.strip() == "[]", "the interface process must stay light"
 
 

@@ -3,6 +3,7 @@
 A layer is a Conv, ConvTranspose, Gemm, MatMul with a constant, LSTM/GRU/RNN, or a Gather from a
 float table (an embedding). One initializer read by two nodes makes two layers that share a weight.
 """
+
 from __future__ import annotations
 
 import math
@@ -69,8 +70,11 @@ def _float_constant(node: ir.Node, index: int) -> bool:
     if index >= len(node.inputs):
         return False
     value = node.inputs[index]
-    return value is not None and value.const_value is not None and value.const_value.dtype in (
-        ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16)
+    return (
+        value is not None
+        and value.const_value is not None
+        and value.const_value.dtype in (ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16)
+    )
 
 
 def constant_shape(value: ir.Value | None) -> tuple[int, ...]:
@@ -85,17 +89,31 @@ def _layer(node: ir.Node, index: int, shapes: Mapping[str, tuple[int, ...]]) -> 
         weights.append(node.inputs[2])
     shape = constant_shape(weights[0])
     bias_index = 3 if node.op_type in RECURRENT else 2
-    bias = node.inputs[bias_index] if node.op_type in ("Conv", "ConvTranspose", "Gemm", *RECURRENT) and len(node.inputs) > bias_index else None
+    bias = (
+        node.inputs[bias_index] if node.op_type in ("Conv", "ConvTranspose", "Gemm", *RECURRENT) and len(node.inputs) > bias_index else None
+    )
     bias = bias if bias is not None and bias.const_value is not None else None
     names = tuple(str(w.name) for w in weights if w is not None)
     output_shape = tuple(shapes.get(str(node.outputs[0].name), ()))
     params = sum(math.prod(constant_shape(w)) for w in weights if w is not None) + (math.prod(constant_shape(bias)) if bias else 0)
     channel, inputs = weight_axes(node, index, len(shape))
     return Layer(
-        name=str(node.name), op_type=node.op_type, kind=_kind(node, shape), module=module_path(node), weight=names[0], weights=names,
-        bias=None if bias is None else str(bias.name), reads=_reads(node, names), output=str(node.outputs[0].name),
-        channel_axis=channel, input_axis=inputs, params=params, macs=_macs(node, index, shape, output_shape, shapes),
-        weight_shape=shape, output_shape=output_shape)
+        name=str(node.name),
+        op_type=node.op_type,
+        kind=_kind(node, shape),
+        module=module_path(node),
+        weight=names[0],
+        weights=names,
+        bias=None if bias is None else str(bias.name),
+        reads=_reads(node, names),
+        output=str(node.outputs[0].name),
+        channel_axis=channel,
+        input_axis=inputs,
+        params=params,
+        macs=_macs(node, index, shape, output_shape, shapes),
+        weight_shape=shape,
+        output_shape=output_shape,
+    )
 
 
 def _reads(node: ir.Node, weights: tuple[str, ...]) -> tuple[str, ...]:

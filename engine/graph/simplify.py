@@ -7,6 +7,7 @@ Passes, in order:
 BatchNormalization is never folded here: that is a repair step (`fold_batch_norm`) with a line in
 the recipe.
 """
+
 from __future__ import annotations
 
 from collections import Counter
@@ -23,11 +24,17 @@ def simplify(model: ir.Model) -> None:
     name_nodes(model.graph)
     names = {id(v): v.name for v in model.graph.outputs}
     common.InlinePass()(model)
-    fold_constants(model, onnx_shape_inference=True, input_size_limit=FOLD_LIMIT, output_size_limit=FOLD_LIMIT,
-                   should_fold=_should_fold)
-    for step in (common.RemoveUnusedNodesPass(), common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),
-                 common.IdentityEliminationPass(), common.DeduplicateInitializersPass(), common.RemoveInitializersFromInputsPass(),
-                 common.RemoveUnusedNodesPass(), common.RemoveUnusedFunctionsPass(), common.TopologicalSortPass()):
+    fold_constants(model, onnx_shape_inference=True, input_size_limit=FOLD_LIMIT, output_size_limit=FOLD_LIMIT, should_fold=_should_fold)
+    for step in (
+        common.RemoveUnusedNodesPass(),
+        common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),
+        common.IdentityEliminationPass(),
+        common.DeduplicateInitializersPass(),
+        common.RemoveInitializersFromInputsPass(),
+        common.RemoveUnusedNodesPass(),
+        common.RemoveUnusedFunctionsPass(),
+        common.TopologicalSortPass(),
+    ):
         step(model)
     for value in model.graph.outputs:
         value.name = names.get(id(value), value.name)
@@ -38,7 +45,7 @@ def _should_fold(node: ir.Node) -> bool | None:
     """ConstantOfShape and Range may make a huge tensor from a few bytes: they are folded only when small."""
     if node.op_type in ("ConstantOfShape", "Range", "Expand", "Tile", "RandomNormal", "RandomUniform"):
         shape = node.outputs[0].shape
-        if shape is None or not shape.is_static() or shape.numpy() and _product(shape) > 65536:
+        if shape is None or not shape.is_static() or (shape.numpy() and _product(shape) > 65536):
             return False
     return None
 

@@ -6,6 +6,7 @@ Equations, with s = gamma / sqrt(var + eps):
    the zeros of the border pass the BN unscaled.
 A MatMul has no bias: its BN becomes an Add. A BN whose neighbours allow neither stays, with a warning.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -89,7 +90,9 @@ def _fold_forward(model: Model, norm: ir.Node) -> str | None:
         return None
     pads = layer.attributes.get("pads")
     auto = layer.attributes.get("auto_pad")
-    if layer.op_type == "Conv" and ((pads is not None and any(pads.as_ints())) or (auto is not None and auto.as_string() not in ("NOTSET", "VALID"))):
+    if layer.op_type == "Conv" and (
+        (pads is not None and any(pads.as_ints())) or (auto is not None and auto.as_string() not in ("NOTSET", "VALID"))
+    ):
         return None
     if layer.op_type == "Gemm" and (int_attribute(layer, "transA", 0) or float(_attribute(layer, "beta", 1.0)) != 1.0):
         return None
@@ -149,7 +152,12 @@ def _scaled_input(layer: ir.Node, weight: np.ndarray, scale: np.ndarray, shift: 
 def _becomes_add(model: Model, norm: ir.Node, shift: np.ndarray) -> None:
     name = f"{norm.name}_bias"
     value = _register(model, name, shift)
-    add = ir.node("Add", [norm.inputs[0], value], outputs=[ir.Value(name=None, shape=norm.outputs[0].shape, type=norm.outputs[0].type)], name=str(norm.name))
+    add = ir.node(
+        "Add",
+        [norm.inputs[0], value],
+        outputs=[ir.Value(name=None, shape=norm.outputs[0].shape, type=norm.outputs[0].type)],
+        name=str(norm.name),
+    )
     add.metadata_props.update(norm.metadata_props)
     model.graph.insert_before(norm, add)
     _remove(norm, add.outputs[0])

@@ -1,4 +1,5 @@
 """`bias: int32`: biases on the grid that an integer accumulator has."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -55,15 +56,22 @@ def bias_encodings(model: Model, quantization: Quantization) -> Quantization:
     return Quantization(quantization.activations, constants, biases)
 
 
-def _layer_bias(model: Model, layer: Layer, constants: Mapping[str, Encoding], activations: Mapping[str, Encoding]) -> tuple[Encoding, Encoding] | None:
+def _layer_bias(
+    model: Model, layer: Layer, constants: Mapping[str, Encoding], activations: Mapping[str, Encoding]
+) -> tuple[Encoding, Encoding] | None:
     assert layer.bias is not None
     weight = constants.get(layer.weight)
     source = activations.get(layer.reads[0]) if layer.reads else None
-    if weight is None or source is None or weight.scale is None or source.scale is None or not isinstance(
-            weight.granularity, PerTensor | PerChannel):
+    if (
+        weight is None
+        or source is None
+        or weight.scale is None
+        or source.scale is None
+        or not isinstance(weight.granularity, PerTensor | PerChannel)
+    ):
         return None
     bias = torch.from_numpy(np.array(model.constant(layer.bias), dtype=np.float32))
-    least = (bias.abs().double() / (INT32_MAX * source.scale.double()))
+    least = bias.abs().double() / (INT32_MAX * source.scale.double())
     least = least.max() if weight.scale.dim() == 0 else least.reshape(weight.scale.shape)
     scale = torch.maximum(weight.scale.double(), least).float()
     if not torch.equal(scale, weight.scale):

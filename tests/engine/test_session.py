@@ -1,4 +1,5 @@
 """The session on the bundled samples: what the command line and the desk both say."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -27,8 +28,10 @@ def test_open_states_the_facts(session: Session) -> None:
     assert facts["data"]["evaluation"]["samples"] == 600
     assert facts["data"]["overlap"] == 0
     assert facts["totals"]["params"] == sum(x["params"] for x in facts["layers"]) + sum(
-        np.prod(v.const_value.shape.numpy(), dtype=int) for n, v in session.model.graph.initializers.items()
-        if v.dtype.is_floating_point() and n not in {w for x in session.model.layers for w in (*x.weights, x.bias)})
+        np.prod(v.const_value.shape.numpy(), dtype=int)
+        for n, v in session.model.graph.initializers.items()
+        if v.dtype.is_floating_point() and n not in {w for x in session.model.layers for w in (*x.weights, x.bias)}
+    )
 
 
 def test_resolve_needs_no_data(session: Session) -> None:
@@ -69,7 +72,9 @@ def test_partial_numbers_come_before_the_whole(session: Session) -> None:
 
 
 def test_the_same_recipe_gives_the_same_numbers(session: Session, sample: Path) -> None:
-    again = Session(load_model(sample / "model.onnx"), load_data(sample / "evaluation.npz").take(range(600)), load_data(sample / "calibration.npz"))
+    again = Session(
+        load_model(sample / "model.onnx"), load_data(sample / "evaluation.npz").take(range(600)), load_data(sample / "calibration.npz")
+    )
     a, b = session.measure(Recipe(precision="w4a8")), again.measure(Recipe(precision="w4a8"))  # type: ignore[arg-type]
     assert a["quantized"] == b["quantized"]
     assert [x["sqnr_db"] for x in a["layers"]] == [x["sqnr_db"] for x in b["layers"]]
@@ -130,6 +135,7 @@ def test_cancel_leaves_a_session_that_works(session: Session) -> None:
         def progress(fraction: float, message: str) -> None:
             if fraction > limit:
                 raise Cancelled("stopped")
+
         return progress
 
     recipe = Recipe(precision="w6a8", target="generic")  # type: ignore[arg-type]
@@ -173,8 +179,12 @@ def test_illegal_precisions_are_measured_but_not_exported(session: Session, tmp_
 def test_frozen_encodings_come_from_a_file(session: Session, sample: Path, tmp_path: Path) -> None:
     session.export(Recipe(), tmp_path / "out")
     (tmp_path / "fixed.encodings").write_text((tmp_path / "out" / "model.encodings").read_text())
-    fresh = Session(load_model(sample / "model.onnx"), load_data(sample / "evaluation.npz").take(range(64)),
-                    load_data(sample / "calibration.npz"), base=tmp_path)
+    fresh = Session(
+        load_model(sample / "model.onnx"),
+        load_data(sample / "evaluation.npz").take(range(64)),
+        load_data(sample / "calibration.npz"),
+        base=tmp_path,
+    )
     recipe = Recipe.parse({"mixdown": 1, "encodings": {"file": "fixed.encodings"}, "calibration": {"samples": 8, "method": "mse"}})
     rows = {x["name"]: x for x in fresh.calibrate(recipe)["tensors"]}
     want = {x["name"]: x for x in session.calibrate(Recipe())["tensors"]}

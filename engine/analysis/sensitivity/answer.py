@@ -1,4 +1,5 @@
 """From a question to its answer: one handler per mode, the same shape of result for all."""
+
 from __future__ import annotations
 
 import time
@@ -48,7 +49,10 @@ class Asked:
 
 
 def quantizations_of(sim: QuantSim, precisions: tuple[Precision, ...], weights_only: bool = False) -> list[Quantization]:
-    """The whole model at each precision (its weights alone where there are no data); what the recipe says of tensors, grids and methods stays, its layers' lines do not."""
+    """The whole model at each precision (its weights alone where there are no data).
+
+    What the recipe says of tensors, grids and methods stays, its layers' lines do not.
+    """
     recipe = sim.recipe
     found = []
     try:
@@ -60,14 +64,35 @@ def quantizations_of(sim: QuantSim, precisions: tuple[Precision, ...], weights_o
     return found
 
 
-def answer(sim: QuantSim, question: Question, data: Dataset | None, metric: Metric | None = None, cache: ScoreCache | None = None, batch: int = 2,
-           racing: bool = False, top: int = TOP, progress: Progress = silent, partial: Partial | None = None) -> dict[str, Any]:
+def answer(
+    sim: QuantSim,
+    question: Question,
+    data: Dataset | None,
+    metric: Metric | None = None,
+    cache: ScoreCache | None = None,
+    batch: int = 2,
+    racing: bool = False,
+    top: int = TOP,
+    progress: Progress = silent,
+    partial: Partial | None = None,
+) -> dict[str, Any]:
     """Scores, rankings and what was spent. `partial` is given the answer so far about once a second."""
     begin = time.perf_counter()
     if data is None and question.mode != "data-free":
         raise BadInput(f"sensitivity: mode {question.mode} needs data; without any, mode data-free looks at the weights alone")
-    asked = Asked(sim, question, items_of(sim, question.items, question.what),
-                  quantizations_of(sim, question.precisions, question.mode == "data-free"), data or NO_DATA, metric, cache, batch, racing, top, partial)
+    asked = Asked(
+        sim,
+        question,
+        items_of(sim, question.items, question.what),
+        quantizations_of(sim, question.precisions, question.mode == "data-free"),
+        data or NO_DATA,
+        metric,
+        cache,
+        batch,
+        racing,
+        top,
+        partial,
+    )
     table, spent = _MODES[question.mode](asked, progress)
     return to_json(table, asked, spent | {"seconds": time.perf_counter() - begin})
 
@@ -90,7 +115,9 @@ def _exact(asked: Asked, progress: Progress) -> tuple[Table, dict[str, Any]]:
     try:
         if asked.racing:
             found = race(sweep, asked.data, table, progress, asked.top, after=after)
-            spent |= {"racing": {"spent": found.spent, "full": found.full, "saved": found.saved, "decided": found.decided, "top": asked.top}}
+            spent |= {
+                "racing": {"spent": found.spent, "full": found.full, "saved": found.saved, "decided": found.decided, "top": asked.top}
+            }
         else:
             sweep.run(asked.data, table, 0, min(len(asked.data), asked.question.samples), progress, after=after)
     finally:
@@ -112,12 +139,19 @@ def _data_free(asked: Asked, progress: Progress) -> tuple[Table, dict[str, Any]]
 
 
 _MODES: dict[str, Callable[[Asked, Progress], tuple[Table, dict[str, Any]]]] = {
-    "one-on": _exact, "one-off": _exact, "estimate": _estimated, "cumulative": _cumulative, "data-free": _data_free}
+    "one-on": _exact,
+    "one-off": _exact,
+    "estimate": _estimated,
+    "cumulative": _cumulative,
+    "data-free": _data_free,
+}
 
 
 def metric_kind(metric: Metric) -> ScoreKind:
     """The task metric as a score: its drop from the float model, per sample."""
-    return ScoreKind("metric_drop", f"{metric.name}, float minus quantized", False, "drop of the task metric; positive is a loss", lambda a, b: a)
+    return ScoreKind(
+        "metric_drop", f"{metric.name}, float minus quantized", False, "drop of the task metric; positive is a loss", lambda a, b: a
+    )
 
 
 def scorer(asked: Asked, table: Table) -> Callable[[Array, Array, int], dict[str, Array]]:
@@ -127,7 +161,7 @@ def scorer(asked: Asked, table: Table) -> Callable[[Array, Array, int], dict[str
     def score(reference: Array, found: Array, first: int) -> dict[str, Array]:
         parts = {kind.name: kind.parts(reference, found) for kind in SCORES.values()}
         if "metric_drop" in table.kinds and metric is not None and labels is not None:
-            own = labels[first:first + len(reference)]
+            own = labels[first : first + len(reference)]
             before, after = metric.score(reference, own), metric.score(found, own)
             if not isinstance(before, float) and not isinstance(after, float):
                 parts["metric_drop"] = before - after
@@ -146,10 +180,20 @@ def to_json(table: Table, asked: Asked, spent: dict[str, Any]) -> dict[str, Any]
             row["below_resolution"] = row["ci95"][0] <= 0.0 <= row["ci95"][1]
     rankings = [ranking(table, p, main).to_json() for p in range(len(question.precisions))] if table.parts else []
     return {
-        "mode": question.mode, "what": question.what, "items": question.items, "precisions": [str(p) for p in question.precisions],
-        "samples": table.samples, "asked_samples": question.samples, "estimate": table.estimate, "score": main,
-        "kinds": {n: {"unit": table.kinds[n].unit, "higher_is_better": table.kinds[n].higher_is_better, "doc": table.kinds[n].doc}
-                  for n in table.parts},
+        "mode": question.mode,
+        "what": question.what,
+        "items": question.items,
+        "precisions": [str(p) for p in question.precisions],
+        "samples": table.samples,
+        "asked_samples": question.samples,
+        "estimate": table.estimate,
+        "score": main,
+        "kinds": {
+            n: {"unit": table.kinds[n].unit, "higher_is_better": table.kinds[n].higher_is_better, "doc": table.kinds[n].doc}
+            for n in table.parts
+        },
         "members": [{"name": i.name, "layers": list(i.layers), "tensors": [*i.constants, *i.activations]} for i in table.items],
-        "scores": rows, "rankings": rankings, **spent,
+        "scores": rows,
+        "rankings": rankings,
+        **spent,
     }

@@ -4,6 +4,7 @@ A cell's key is made of the graph, the data in their order, the mode, and the en
 sets or removes (with the base's, where the base is not float). One changed layer leaves the others' files
 as they are; the same question twice costs nothing; a stopped sweep goes on where it was.
 """
+
 from __future__ import annotations
 
 import hashlib
@@ -50,8 +51,12 @@ class ScoreCache:
             return
 
     def _path(self, base: Base, candidate: Candidate) -> Path:
-        text = json.dumps([sorted(f"{n}={e.key()}" for n, e in (*base.quantization.activations.items(), *base.quantization.constants.items())),
-                           candidate.key])
+        text = json.dumps(
+            [
+                sorted(f"{n}={e.key()}" for n, e in (*base.quantization.activations.items(), *base.quantization.constants.items())),
+                candidate.key,
+            ]
+        )
         return self.folder / f"{hashlib.sha256(text.encode()).hexdigest()[:24]}.npz"
 
     def _write(self, path: Path, candidate: Candidate, table: Table) -> None:

@@ -3,6 +3,7 @@
 All comparisons are paired: two items are compared on the samples that both were scored on, because a
 hard sample is hard for all. Rank intervals come from the bootstrap over samples.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -46,9 +47,16 @@ class Ranking:
     noise: bool
 
     def to_json(self) -> dict[str, Any]:
-        return {"precision": self.precision, "score": self.score, "samples": self.samples, "settled_top": self.settled, "noise": self.noise,
-                "ranks": [{"layer": r.item, "rank": r.rank, "low": r.low, "high": r.high} for r in self.ranks],
-                "ties": [list(t) for t in self.ties], "words": self.words()}
+        return {
+            "precision": self.precision,
+            "score": self.score,
+            "samples": self.samples,
+            "settled_top": self.settled,
+            "noise": self.noise,
+            "ranks": [{"layer": r.item, "rank": r.rank, "low": r.low, "high": r.high} for r in self.ranks],
+            "ties": [list(t) for t in self.ties],
+            "words": self.words(),
+        }
 
     def words(self) -> str:
         """What the samples do and do not settle, in a sentence."""
@@ -57,11 +65,16 @@ class Ranking:
         tied = {name: len(run) for run in self.ties for name in run}
         lead = next((i for i, r in enumerate(self.ranks) if r.item in tied), len(self.ranks))
         first = f"At {self.precision}, {self.samples} samples settle the order of " + (
-            "all items" if lead == len(self.ranks) else f"the {lead} worst" if lead > 1 else f"the worst item, {self.ranks[0].item}")
+            "all items" if lead == len(self.ranks) else f"the {lead} worst" if lead > 1 else f"the worst item, {self.ranks[0].item}"
+        )
         if lead == len(self.ranks):
             return first + "."
         run = tied[self.ranks[lead].item]
-        return f"{first}; the next {run} are tied." if lead else f"At {self.precision} the {run} worst items are tied at {self.samples} samples."
+        return (
+            f"{first}; the next {run} are tied."
+            if lead
+            else f"At {self.precision} the {run} worst items are tied at {self.samples} samples."
+        )
 
 
 def worse(table: Table, score: str) -> float:
@@ -85,8 +98,15 @@ def ranking(table: Table, precision: int, score: str = "kl") -> Ranking:
     names = [table.items[i].name for i in order]
     ranks = tuple(Rank(n, r + 1, int(np.floor(low[r])), int(np.ceil(high[r]))) for r, n in enumerate(names))
     sure = [float((draws[:, r] > draws[:, r + 1]).mean()) >= SURE for r in range(len(order) - 1)]
-    return Ranking(str(table.question.precisions[precision]), score, ranks, _ties(names, sure), int(table.count(score)[order, precision].max(initial=0)),
-                   _settled(draws), _is_noise(table, score, precision, order))
+    return Ranking(
+        str(table.question.precisions[precision]),
+        score,
+        ranks,
+        _ties(names, sure),
+        int(table.count(score)[order, precision].max(initial=0)),
+        _settled(draws),
+        _is_noise(table, score, precision, order),
+    )
 
 
 def _ties(names: list[str], sure: list[bool]) -> tuple[tuple[str, ...], ...]:
@@ -136,8 +156,16 @@ class Race:
         return 1.0 - self.spent / max(self.full, 1)
 
 
-def race(sweep: Sweep, data: Dataset, table: Table, progress: Progress = silent, top: int = TOP, block: int = BLOCK, z: float = Z,
-         after: Callable[[], None] | None = None) -> Race:
+def race(
+    sweep: Sweep,
+    data: Dataset,
+    table: Table,
+    progress: Progress = silent,
+    top: int = TOP,
+    block: int = BLOCK,
+    z: float = Z,
+    after: Callable[[], None] | None = None,
+) -> Race:
     """Scores block after block of samples; a cell drops out once it is clearly inside or outside the `top` of its precision."""
     total = min(len(data), table.question.samples)
     shape = (len(table.items), len(table.question.precisions))
@@ -146,13 +174,18 @@ def race(sweep: Sweep, data: Dataset, table: Table, progress: Progress = silent,
     for start in range(0, total, block):
         stop = min(start + block, total)
         spent += int(active.sum()) * (stop - start)
-        sweep.run(data, table, start, stop, part(progress, start / total, stop / total), wants=lambda i, p: bool(active[i, p]), after=after)
+        sweep.run(data, table, start, stop, part(progress, start / total, stop / total), wants=_only(active), after=after)
         if stop >= 2 * block:
             active = undecided(table, top, z)
         if not active.any():
             break
     progress(1.0, "The top is settled" if not active.any() else "All samples were needed")
     return Race(spent, shape[0] * shape[1] * total, not bool(active.any()))
+
+
+def _only(active: Array) -> Callable[[int, int], bool]:
+    """Whether a cell is among the active ones."""
+    return lambda item, precision: bool(active[item, precision])
 
 
 def undecided(table: Table, top: int, z: float) -> Array:

@@ -7,6 +7,7 @@ their intervals shrink while one watches. Stopping keeps what is there.
 * one-off: the base has everything on (once per precision), a change switches one item off;
 both read at the model's output, against the float model.
 """
+
 from __future__ import annotations
 
 from collections import defaultdict
@@ -20,7 +21,7 @@ from engine.analysis.sensitivity.items import switched_off, switched_on
 from engine.analysis.sensitivity.kinds import Array, Item, Question
 from engine.analysis.sensitivity.table import Table
 from engine.data import Dataset
-from engine.progress import Progress, silent
+from engine.progress import Progress, part, silent
 from engine.sim.calibration import fixed_batch
 from engine.sim.chain import Chain, Values, batches
 from engine.sim.padding import Padding
@@ -63,8 +64,15 @@ class Sweep:
         score: per-sample parts from (float output, output, first sample): name → array of [n] or [n, 2].
     """
 
-    def __init__(self, chain: Chain, question: Question, items: tuple[Item, ...], quantizations: list[Quantization],
-                 score: Callable[[Array, Array, int], dict[str, Array]], batch: int = BATCH) -> None:
+    def __init__(
+        self,
+        chain: Chain,
+        question: Question,
+        items: tuple[Item, ...],
+        quantizations: list[Quantization],
+        score: Callable[[Array, Array, int], dict[str, Array]],
+        batch: int = BATCH,
+    ) -> None:
         self.chain, self.question, self.items = chain, question, items
         self.score = score
         self.batch = 1 if fixed_batch(chain) else batch
@@ -112,8 +120,16 @@ class Sweep:
         base.wanted = frozenset((*self.chain.output_names, *sources))
         base.alive = [self._alive(base, segment.index) for segment in self.chain.segments]
 
-    def run(self, data: Dataset, table: Table, start: int, stop: int, progress: Progress = silent,
-            wants: Wants = lambda item, precision: True, after: Callable[[], None] | None = None) -> None:
+    def run(
+        self,
+        data: Dataset,
+        table: Table,
+        start: int,
+        stop: int,
+        progress: Progress = silent,
+        wants: Wants = lambda item, precision: True,
+        after: Callable[[], None] | None = None,
+    ) -> None:
         """Scores samples `start`..`stop` into the table, all wanted cells batch by batch."""
         self.prepare(lambda f, m: progress(0.15 * f, m), wants)
         for begin, end in batches(stop - start, self.batch):
@@ -124,20 +140,22 @@ class Sweep:
             feeds = {n: ort.OrtValue.ortvalue_from_numpy(a) for n, a in data.batch(first, last).items()}
             name = self.chain.output_names[0]
             reference = self.chain.run_from(0, FLOAT, feeds, frozenset(self.chain.output_names))[name].numpy()
+            share = part(progress, 0.15 + 0.85 * begin / (stop - start), 0.15 + 0.85 * end / (stop - start))
             for base in self.bases:
-                self._walk(base, feeds, reference, first, table, wants,
-                           lambda f: progress(0.15 + 0.85 * (begin + f * (end - begin)) / (stop - start), f"sample {first} of {stop}"))
+                self._walk(base, feeds, reference, first, table, wants, share)
             table.samples = max(table.samples, last)
             if after is not None:
                 after()
 
-    def _walk(self, base: Base, feeds: Values, reference: Array, first: int, table: Table, wants: Wants, tick: Callable[[float], None]) -> None:
+    def _walk(
+        self, base: Base, feeds: Values, reference: Array, first: int, table: Table, wants: Wants, progress: Progress
+    ) -> None:
         """One batch: the base's segments in order, each item's tail as soon as the values that it needs are there."""
         values = dict(feeds)
         count = len(self.chain.segments)
         name = self.chain.output_names[0]
         for segment in self.chain.segments:
-            tick(segment.index / count)
+            progress(segment.index / count, f"Sample {first}")
             held = dict(values)
             session, _ = self.chain.line(base.quantization, base.wanted)[segment.index]
             if session is not None:

@@ -1,4 +1,5 @@
 """The result of a sweep: per-sample parts of every score, and values with intervals made from them."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -39,7 +40,7 @@ class Table:
             if name not in self.parts:
                 shape = (len(self.items), len(self.question.precisions), self.question.samples, *values.shape[1:])
                 self.parts[name] = np.full(shape, np.nan, dtype=np.float64)
-            self.parts[name][item, precision, first:first + len(values)] = values
+            self.parts[name][item, precision, first : first + len(values)] = values
 
     def count(self, name: str = "kl") -> Array:
         """Samples scored in each cell: [items, precisions]."""
@@ -75,7 +76,7 @@ class Table:
         weights = np.zeros((splits, 2, self.question.samples))
         for split in weights:
             picked = rng.permutation(shared)
-            split[0, picked[: len(picked) // 2]] = split[1, picked[len(picked) // 2:]] = 1.0
+            split[0, picked[: len(picked) // 2]] = split[1, picked[len(picked) // 2 :]] = 1.0
         return self._pooled(name, weights.reshape(2 * splits, -1)).reshape(splits, 2, *flat.shape[:2])
 
     def interval(self, name: str) -> tuple[Array, Array]:
@@ -109,7 +110,21 @@ class Table:
             return []
         value, (low, high), counts = self.value(name), self.interval(name), self.count(name)
         kind = self.kinds[name]
-        return [{"layer": item.name, "precision": str(precision), "mode": self.question.mode, "what": self.question.what, "metric": name,
-                 "unit": kind.unit, "higher_is_better": kind.higher_is_better, "value": float(value[i, p]),
-                 "ci95": None if self.question.mode == "data-free" else [float(low[i, p]), float(high[i, p])], "samples": int(counts[i, p]), "estimate": self.estimate}
-                for i, item in enumerate(self.items) for p, precision in enumerate(self.question.precisions) if counts[i, p]]
+        return [
+            {
+                "layer": item.name,
+                "precision": str(precision),
+                "mode": self.question.mode,
+                "what": self.question.what,
+                "metric": name,
+                "unit": kind.unit,
+                "higher_is_better": kind.higher_is_better,
+                "value": float(value[i, p]),
+                "ci95": None if self.question.mode == "data-free" else [float(low[i, p]), float(high[i, p])],
+                "samples": int(counts[i, p]),
+                "estimate": self.estimate,
+            }
+            for i, item in enumerate(self.items)
+            for p, precision in enumerate(self.question.precisions)
+            if counts[i, p]
+        ]

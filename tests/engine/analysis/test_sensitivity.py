@@ -1,4 +1,5 @@
 """Answers: confidence, racing, the cache, and what the command line says of them."""
+
 from __future__ import annotations
 
 import json
@@ -38,7 +39,9 @@ class FakeSweep:
     def __init__(self, whole: Table) -> None:
         self.whole = whole
 
-    def run(self, data: object, found: Table, start: int, stop: int, progress: object = None, wants: object = None, after: object = None) -> None:
+    def run(
+        self, data: object, found: Table, start: int, stop: int, progress: object = None, wants: object = None, after: object = None
+    ) -> None:
         for i in range(len(found.items)):
             if wants(i, 0):  # type: ignore[operator]
                 found.put(i, 0, start, {"kl": self.whole.parts["kl"][i, 0, start:stop]})
@@ -87,8 +90,12 @@ def test_undecided_is_about_the_border_alone() -> None:
 
 @pytest.fixture(scope="module")
 def session(mobilenet: Path, tmp_path_factory: pytest.TempPathFactory) -> Session:
-    return Session(load_model(mobilenet / "model.onnx"), load_data(mobilenet / "evaluation.npz").take(range(64)),
-                   load_data(mobilenet / "calibration.npz"), cache=tmp_path_factory.mktemp("cache"))
+    return Session(
+        load_model(mobilenet / "model.onnx"),
+        load_data(mobilenet / "evaluation.npz").take(range(64)),
+        load_data(mobilenet / "calibration.npz"),
+        cache=tmp_path_factory.mktemp("cache"),
+    )
 
 
 def test_the_same_question_twice_costs_nothing_and_one_layer_only_itself(session: Session) -> None:
@@ -149,8 +156,20 @@ def test_cumulative_reads_at_every_layer(session: Session) -> None:
 
 def test_command_line(mobilenet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("MIXDOWN_HOME", str(tmp_path / "home"))
-    command = ["sensitivity", str(mobilenet / "model.onnx"), "--calibration", str(mobilenet / "calibration.npz"), "--precisions", "w8a8,w4a8",
-               "--samples", "16", "--json", str(tmp_path / "s.json"), "-q", "--resume"]
+    command = [
+        "sensitivity",
+        str(mobilenet / "model.onnx"),
+        "--calibration",
+        str(mobilenet / "calibration.npz"),
+        "--precisions",
+        "w8a8,w4a8",
+        "--samples",
+        "16",
+        "--json",
+        str(tmp_path / "s.json"),
+        "-q",
+        "--resume",
+    ]
     assert main(command) == 0
     first = json.loads((tmp_path / "s.json").read_text())
     assert "lower is better" in capsys.readouterr().out

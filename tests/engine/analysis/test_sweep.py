@@ -1,4 +1,5 @@
 """The sweep against brute force: every cell is what a full run of the changed graph gives."""
+
 from __future__ import annotations
 
 from dataclasses import replace
@@ -46,8 +47,10 @@ def ready(sample: Path) -> tuple[QuantSim, list[Quantization], Dataset]:
     return *prepared(model, data.subset(32)), data.take(range(6))
 
 
-@pytest.mark.parametrize(("mode", "kind"), [("one-on", "layers"), ("one-on", "ops"), ("one-on", "groups"), ("one-on", "blocks"),
-                                            ("one-off", "layers"), ("one-off", "ops")])
+@pytest.mark.parametrize(
+    ("mode", "kind"),
+    [("one-on", "layers"), ("one-on", "ops"), ("one-on", "groups"), ("one-on", "blocks"), ("one-off", "layers"), ("one-off", "ops")],
+)
 def test_every_cell_is_a_full_run(ready: tuple[QuantSim, list[Quantization], Dataset], mode: str, kind: str) -> None:
     """Outputs agree to 1e-5 of their range (bit-equal where no fusion crosses a cut); KL follows from them."""
     sim, quantizations, data = ready
@@ -107,12 +110,15 @@ def test_only_wanted_cells_are_run(ready: tuple[QuantSim, list[Quantization], Da
 
 def test_values_and_intervals_by_hand() -> None:
     question = Question(PRECISIONS[:1], samples=4)
-    table = Table(question, items_of(prepared(from_proto(conv_net(2), "n"), Dataset("t", {"x": np.ones((2, 3, 12, 12), np.float32)}))[0], "layers", "both"))
+    table = Table(
+        question,
+        items_of(prepared(from_proto(conv_net(2), "n"), Dataset("t", {"x": np.ones((2, 3, 12, 12), np.float32)}))[0], "layers", "both"),
+    )
     table.put(0, 0, 0, {"kl": np.asarray([1.0, 2.0, 3.0, 6.0]), "sqnr_db": np.asarray([[10.0, 1.0]] * 4)})
     assert table.value("kl")[0, 0] == 3.0
     assert table.value("sqnr_db")[0, 0] == pytest.approx(10.0)
     assert np.isnan(table.value("kl")[1, 0])
     low, high = table.interval("kl")
     assert 1.0 <= low[0, 0] < 3.0 < high[0, 0] <= 6.0
-    row, = table.rows("kl")
+    (row,) = table.rows("kl")
     assert (row["samples"], row["estimate"], row["higher_is_better"]) == (4, False, False)

@@ -1,4 +1,5 @@
 """Cuts: every node once, in order, and what a segment reads is there when it runs."""
+
 from __future__ import annotations
 
 import pytest
@@ -34,9 +35,16 @@ def test_conv_net(min_nodes: int) -> None:
 
 
 def test_masks_and_shapes_are_on_the_side() -> None:
-    net = model([helper.make_node("Sub", ["one", "mask"], ["inverse"], name="sub"), helper.make_node("MatMul", ["x", "w"], ["h"], name="fc"),
-                 helper.make_node("Add", ["h", "inverse"], ["y"], name="add")],
-                {"x": ["n", 4], "mask": ["n", 4]}, {"y": ["n", 4]}, {"w": weights(4, 4), "one": weights(1)})
+    net = model(
+        [
+            helper.make_node("Sub", ["one", "mask"], ["inverse"], name="sub"),
+            helper.make_node("MatMul", ["x", "w"], ["h"], name="fc"),
+            helper.make_node("Add", ["h", "inverse"], ["y"], name="add"),
+        ],
+        {"x": ["n", 4], "mask": ["n", 4]},
+        {"y": ["n", 4]},
+        {"w": weights(4, 4), "one": weights(1)},
+    )
     segments = cut(net.graph, layer_weights(net))
     assert segments[0].nodes == ("sub",)
     check(net, segments)

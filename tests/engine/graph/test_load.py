@@ -1,4 +1,5 @@
 """Files that nobody vouches for: each is refused in one clear line, without a traceback and without allocating."""
+
 from __future__ import annotations
 
 import time
@@ -120,24 +121,45 @@ def test_unknown_domain_names_the_op(tmp_path: Path) -> None:
 
 def test_control_flow_and_quantized_graphs_are_refused_by_node(tmp_path: Path) -> None:
     scale, zero = np.float32(0.1), np.uint8(0)
-    model = proto([helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"], name="quant_7"), helper.make_node("DequantizeLinear", ["q", "s", "z"], ["y"])],
-                  {"x": [1, 3]}, {"y": [1, 3]}, {"s": np.asarray(scale), "z": np.asarray(zero)})
+    model = proto(
+        [
+            helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"], name="quant_7"),
+            helper.make_node("DequantizeLinear", ["q", "s", "z"], ["y"]),
+        ],
+        {"x": [1, 3]},
+        {"y": [1, 3]},
+        {"s": np.asarray(scale), "z": np.asarray(zero)},
+    )
     refused(written(tmp_path, model), "'quant_7' is QuantizeLinear")
 
 
 def test_half_precision_weights(tmp_path: Path) -> None:
-    graph = helper.make_graph([helper.make_node("MatMul", ["x", "w"], ["y"], name="mm")], "g",
-                              [helper.make_tensor_value_info("x", TensorProto.FLOAT16, [1, 4])],
-                              [helper.make_tensor_value_info("y", TensorProto.FLOAT16, [1, 4])],
-                              [numpy_helper.from_array(np.ones((4, 4), np.float16), "w")])
-    refused(written(tmp_path, helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)), "export the model in float32")
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w"], ["y"], name="mm")],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT16, [1, 4])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT16, [1, 4])],
+        [numpy_helper.from_array(np.ones((4, 4), np.float16), "w")],
+    )
+    refused(
+        written(tmp_path, helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)),
+        "export the model in float32",
+    )
 
 
 def test_a_graph_whose_tensors_need_terabytes(tmp_path: Path) -> None:
     shape = np.asarray([2**20, 2**20], dtype=np.int64)
-    model = proto([helper.make_node("ConstantOfShape", ["shape"], ["big"]), helper.make_node("ReduceSum", ["big"], ["s"], keepdims=1),
-                   helper.make_node("MatMul", ["x", "w"], ["m"]), helper.make_node("Add", ["m", "s"], ["y"])],
-                  {"x": [1, 4]}, {"y": [1, 4]}, {"shape": shape, "w": weights(4, 4)})
+    model = proto(
+        [
+            helper.make_node("ConstantOfShape", ["shape"], ["big"]),
+            helper.make_node("ReduceSum", ["big"], ["s"], keepdims=1),
+            helper.make_node("MatMul", ["x", "w"], ["m"]),
+            helper.make_node("Add", ["m", "s"], ["y"]),
+        ],
+        {"x": [1, 4]},
+        {"y": [1, 4]},
+        {"shape": shape, "w": weights(4, 4)},
+    )
     begin = time.monotonic()
     refused(written(tmp_path, model), "m.onnx")
     assert time.monotonic() - begin < 20

@@ -170,5 +170,9 @@ def test_convolutions_and_shortcuts_are_described() -> None:
 
 @pytest.mark.skipif(not (SAMPLES / "fashion_vit" / "model.onnx").is_file(), reason="the sample has not been made")
 def test_the_vision_transformer() -> None:
-    found = kinds(load_model(SAMPLES / "fashion_vit" / "model.onnx"))
-    assert {k: found.count(k) for k in set(found)} == {"LayerNorm": 9, "Gelu": 4, "MatMulAdd": 24, "Residual": 8}
+    model = load_model(SAMPLES / "fashion_vit" / "model.onnx")
+    found = kinds(model)
+    blocks = len({layer.module.split(".")[1] for layer in model.layers if layer.module.startswith("blocks.")})
+    assert blocks >= 2
+    assert (found.count("LayerNorm"), found.count("MatMulAdd"), found.count("Residual")) == (2 * blocks + 1, 6 * blocks, 2 * blocks)
+    assert found.count("Gelu") >= blocks

@@ -1,4 +1,5 @@
 """Folding keeps the float function: error at most 1e-4 of the output's range."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -20,8 +21,12 @@ RNG = np.random.default_rng(3)
 
 
 def norm(channels: int, tag: str = "") -> dict[str, np.ndarray]:
-    return {f"g{tag}": RNG.uniform(0.5, 2, channels).astype(np.float32), f"b{tag}": RNG.normal(size=channels).astype(np.float32),
-            f"m{tag}": RNG.normal(size=channels).astype(np.float32), f"v{tag}": RNG.uniform(0.1, 2, channels).astype(np.float32)}
+    return {
+        f"g{tag}": RNG.uniform(0.5, 2, channels).astype(np.float32),
+        f"b{tag}": RNG.normal(size=channels).astype(np.float32),
+        f"m{tag}": RNG.normal(size=channels).astype(np.float32),
+        f"v{tag}": RNG.uniform(0.1, 2, channels).astype(np.float32),
+    }
 
 
 def bn(source: str, target: str, tag: str = "") -> onnx.NodeProto:
@@ -30,7 +35,7 @@ def bn(source: str, target: str, tag: str = "") -> onnx.NodeProto:
 
 def folded(model: Model) -> tuple[QuantSim, tuple[str, ...], tuple[str, ...]]:
     sim = QuantSim(model.clone(), Recipe(target="generic"))
-    report, = apply_steps(sim, None)
+    (report,) = apply_steps(sim, None)
     return sim, report.changes, report.warnings
 
 
@@ -42,22 +47,78 @@ def same(before: Model, after: Model, shape: tuple[int, ...]) -> None:
 
 
 CASES = {
-    "conv": (lambda: proto([helper.make_node("Conv", ["x", "w", "c"], ["h"], name="l", pads=[1] * 4), bn("h", "y")],
-                           {"x": ["n", 3, 6, 6]}, {"y": ["n", 8, 6, 6]}, {"w": weights(8, 3, 3, 3), "c": weights(8), **norm(8)}), (2, 3, 6, 6)),
-    "depthwise": (lambda: proto([helper.make_node("Conv", ["x", "w"], ["h"], name="l", group=6), bn("h", "y")],
-                                {"x": ["n", 6, 6, 6]}, {"y": ["n", 6, 4, 4]}, {"w": weights(6, 1, 3, 3), **norm(6)}), (2, 6, 6, 6)),
-    "conv transpose": (lambda: proto([helper.make_node("ConvTranspose", ["x", "w"], ["h"], name="l", strides=[2, 2]), bn("h", "y")],
-                                     {"x": ["n", 4, 3, 3]}, {"y": None}, {"w": weights(4, 5, 2, 2), **norm(5)}), (2, 4, 3, 3)),
-    "grouped conv transpose": (lambda: proto([helper.make_node("ConvTranspose", ["x", "w"], ["h"], name="l", group=2), bn("h", "y")],
-                                             {"x": ["n", 4, 3, 3]}, {"y": None}, {"w": weights(4, 3, 2, 2), **norm(6)}), (2, 4, 3, 3)),
-    "gemm": (lambda: proto([helper.make_node("Gemm", ["x", "w", "c"], ["h"], name="l", transB=1, alpha=0.5), bn("h", "y")],
-                           {"x": ["n", 4]}, {"y": ["n", 5]}, {"w": weights(5, 4), "c": weights(5), **norm(5)}), (3, 4)),
-    "matmul": (lambda: proto([helper.make_node("MatMul", ["x", "w"], ["h"], name="l"), bn("h", "y")],
-                             {"x": ["n", 4]}, {"y": ["n", 5]}, {"w": weights(4, 5), **norm(5)}), (3, 4)),
-    "forward into conv": (lambda: proto([bn("x", "h"), helper.make_node("Conv", ["h", "w"], ["y"], name="l", group=2)],
-                                        {"x": ["n", 4, 5, 5]}, {"y": ["n", 6, 3, 3]}, {"w": weights(6, 2, 3, 3), **norm(4)}), (2, 4, 5, 5)),
-    "forward into gemm": (lambda: proto([bn("x", "h"), helper.make_node("Gemm", ["h", "w", "c"], ["y"], name="l", alpha=2.0)],
-                                        {"x": ["n", 4]}, {"y": ["n", 5]}, {"w": weights(4, 5), "c": weights(5), **norm(4)}), (3, 4)),
+    "conv": (
+        lambda: proto(
+            [helper.make_node("Conv", ["x", "w", "c"], ["h"], name="l", pads=[1] * 4), bn("h", "y")],
+            {"x": ["n", 3, 6, 6]},
+            {"y": ["n", 8, 6, 6]},
+            {"w": weights(8, 3, 3, 3), "c": weights(8), **norm(8)},
+        ),
+        (2, 3, 6, 6),
+    ),
+    "depthwise": (
+        lambda: proto(
+            [helper.make_node("Conv", ["x", "w"], ["h"], name="l", group=6), bn("h", "y")],
+            {"x": ["n", 6, 6, 6]},
+            {"y": ["n", 6, 4, 4]},
+            {"w": weights(6, 1, 3, 3), **norm(6)},
+        ),
+        (2, 6, 6, 6),
+    ),
+    "conv transpose": (
+        lambda: proto(
+            [helper.make_node("ConvTranspose", ["x", "w"], ["h"], name="l", strides=[2, 2]), bn("h", "y")],
+            {"x": ["n", 4, 3, 3]},
+            {"y": None},
+            {"w": weights(4, 5, 2, 2), **norm(5)},
+        ),
+        (2, 4, 3, 3),
+    ),
+    "grouped conv transpose": (
+        lambda: proto(
+            [helper.make_node("ConvTranspose", ["x", "w"], ["h"], name="l", group=2), bn("h", "y")],
+            {"x": ["n", 4, 3, 3]},
+            {"y": None},
+            {"w": weights(4, 3, 2, 2), **norm(6)},
+        ),
+        (2, 4, 3, 3),
+    ),
+    "gemm": (
+        lambda: proto(
+            [helper.make_node("Gemm", ["x", "w", "c"], ["h"], name="l", transB=1, alpha=0.5), bn("h", "y")],
+            {"x": ["n", 4]},
+            {"y": ["n", 5]},
+            {"w": weights(5, 4), "c": weights(5), **norm(5)},
+        ),
+        (3, 4),
+    ),
+    "matmul": (
+        lambda: proto(
+            [helper.make_node("MatMul", ["x", "w"], ["h"], name="l"), bn("h", "y")],
+            {"x": ["n", 4]},
+            {"y": ["n", 5]},
+            {"w": weights(4, 5), **norm(5)},
+        ),
+        (3, 4),
+    ),
+    "forward into conv": (
+        lambda: proto(
+            [bn("x", "h"), helper.make_node("Conv", ["h", "w"], ["y"], name="l", group=2)],
+            {"x": ["n", 4, 5, 5]},
+            {"y": ["n", 6, 3, 3]},
+            {"w": weights(6, 2, 3, 3), **norm(4)},
+        ),
+        (2, 4, 5, 5),
+    ),
+    "forward into gemm": (
+        lambda: proto(
+            [bn("x", "h"), helper.make_node("Gemm", ["h", "w", "c"], ["y"], name="l", alpha=2.0)],
+            {"x": ["n", 4]},
+            {"y": ["n", 5]},
+            {"w": weights(4, 5), "c": weights(5), **norm(4)},
+        ),
+        (3, 4),
+    ),
 }
 
 
@@ -84,11 +145,22 @@ def test_residual_net_and_the_original_is_untouched() -> None:
 
 
 STAYS = {
-    "padding before a forward fold": ([bn("x", "h"), helper.make_node("Conv", ["h", "w"], ["y"], name="l", pads=[1] * 4)], {"w": weights(4, 4, 3, 3)}),
-    "the layer's output is read twice": ([helper.make_node("Conv", ["x", "w"], ["h"], name="l", pads=[1] * 4), bn("h", "n"),
-                                          helper.make_node("Add", ["n", "h"], ["y"])], {"w": weights(4, 4, 3, 3)}),
-    "the weight is shared": ([helper.make_node("Conv", ["x", "w"], ["h"], name="l", pads=[1] * 4), bn("h", "n"),
-                              helper.make_node("Conv", ["n", "w"], ["y"], name="l2", pads=[1] * 4)], {"w": weights(4, 4, 3, 3)}),
+    "padding before a forward fold": (
+        [bn("x", "h"), helper.make_node("Conv", ["h", "w"], ["y"], name="l", pads=[1] * 4)],
+        {"w": weights(4, 4, 3, 3)},
+    ),
+    "the layer's output is read twice": (
+        [helper.make_node("Conv", ["x", "w"], ["h"], name="l", pads=[1] * 4), bn("h", "n"), helper.make_node("Add", ["n", "h"], ["y"])],
+        {"w": weights(4, 4, 3, 3)},
+    ),
+    "the weight is shared": (
+        [
+            helper.make_node("Conv", ["x", "w"], ["h"], name="l", pads=[1] * 4),
+            bn("h", "n"),
+            helper.make_node("Conv", ["n", "w"], ["y"], name="l2", pads=[1] * 4),
+        ],
+        {"w": weights(4, 4, 3, 3)},
+    ),
 }
 
 
@@ -104,7 +176,7 @@ def test_what_cannot_fold_stays_with_a_warning(name: str) -> None:
 
 def test_steps_that_do_not_exist_yet_are_refused_by_name() -> None:
     sim = QuantSim(from_proto(conv_net(), "net"), Recipe(steps=("cle",), target="generic"))  # type: ignore[arg-type]
-    with pytest.raises(BadInput, match="no step 'cle' in this version.*fold_batch_norm"):
+    with pytest.raises(BadInput, match=r"no step 'cle' in this version.*fold_batch_norm"):
         apply_steps(sim, None)
 
 

@@ -1,4 +1,5 @@
 """The chain against the whole graph in one session: the same numbers, from any start, with one session re-made per change."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -120,8 +121,20 @@ def test_float_executors_agree_on_the_samples(sample_model: Model, evaluation: D
     assert np.abs(a - b).max() <= 1e-4 * np.ptp(a)
 
 
-@pytest.mark.parametrize(("bits", "symmetry"), [(2, "asymmetric"), (3, "symmetric"), (4, "asymmetric"), (5, "strict"), (8, "asymmetric"),
-                                               (8, "strict"), (8, "unsigned"), (12, "asymmetric"), (16, "symmetric")])
+@pytest.mark.parametrize(
+    ("bits", "symmetry"),
+    [
+        (2, "asymmetric"),
+        (3, "symmetric"),
+        (4, "asymmetric"),
+        (5, "strict"),
+        (8, "asymmetric"),
+        (8, "strict"),
+        (8, "unsigned"),
+        (12, "asymmetric"),
+        (16, "symmetric"),
+    ],
+)
 def test_every_grid_rounds_in_onnx_runtime_as_in_torch(net: Model, feeds: dict[str, np.ndarray], bits: int, symmetry: str) -> None:
     low = 0.0 if symmetry == "unsigned" else -1.3
     encoding = encode_range(low, 2.1, Grid(bits, symmetry))  # type: ignore[arg-type]
@@ -151,7 +164,10 @@ def test_an_op_without_torch_kernel_still_simulates() -> None:
     from engine.errors import UnsupportedOp
     from tests.graphs import proto, weights
 
-    nodes = [helper.make_node("MatMul", ["x", "w"], ["h"], name="fc"), helper.make_node("SampleOp", ["h"], ["y"], name="odd", domain="com.microsoft")]
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["h"], name="fc"),
+        helper.make_node("SampleOp", ["h"], ["y"], name="odd", domain="com.microsoft"),
+    ]
     raw = proto(nodes, {"x": ["n", 4]}, {"y": ["n", 4]}, {"w": weights(4, 4)})
     raw.opset_import.add(domain="com.microsoft", version=1)
     net = from_proto(raw, "odd")

@@ -1,4 +1,5 @@
 """QuantSim: encodings from a plan and statistics, read, frozen, overridden and reset."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -35,7 +36,7 @@ def sim(net: Model, data: Dataset) -> QuantSim:
 def test_without_calibration_it_says_which_tensors_need_it(net: Model) -> None:
     sim = QuantSim(net, Recipe(target="generic"))
     assert "x" in sim.missing()
-    with pytest.raises(BadInput, match="have no range yet .*'x'.*calibrate"):
+    with pytest.raises(BadInput, match=r"have no range yet .*'x'.*calibrate"):
         sim.run({"x": np.zeros((1, 3, 12, 12), np.float32)})
 
 
@@ -93,8 +94,12 @@ def test_int32_bias_is_on_the_accumulators_grid() -> None:
 
     from tests.graphs import model, weights
 
-    net = model([helper.make_node("Gemm", ["x", "w", "b"], ["y"], name="fc", transB=1)], {"x": ["n", 4]}, {"y": ["n", 3]},
-                {"w": weights(3, 4), "b": np.asarray([0.1, -0.2, 3e4], np.float32)})
+    net = model(
+        [helper.make_node("Gemm", ["x", "w", "b"], ["y"], name="fc", transB=1)],
+        {"x": ["n", 4]},
+        {"y": ["n", 3]},
+        {"w": weights(3, 4), "b": np.asarray([0.1, -0.2, 3e4], np.float32)},
+    )
     sim = QuantSim(net, Recipe(target="generic", bias="int32"))
     sim.calibrate(Dataset("toy", {"x": np.full((2, 4), 1e-6, np.float32) * np.arange(1, 5, dtype=np.float32)}))
     found = sim.quantization
