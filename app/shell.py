@@ -18,7 +18,7 @@ from app.theme import page_css
 from engine.errors import MixdownError
 
 LOG = logging.getLogger(__name__)
-POLL = 0.35
+POLL = 0.25
 Data = dict[str, Any]
 
 
@@ -112,7 +112,9 @@ def bar_data(page: str, found: Bench | None) -> Data:
     if found is not None:
         client = state.client()
         names = [[p.id, p.name] for p in client.projects()]
-        data |= readout_data(found, choices.targets()) | {"projects": names}
+        # The revision makes the data of a fruitless edit differ too, so that the bar takes back its "moving".
+        rev = state.window().desk(found.project.id).rev
+        data |= readout_data(found, choices.targets()) | {"projects": names, "rev": rev}
     return data
 
 
@@ -135,7 +137,7 @@ def act(action: str, value: Any = None) -> None:
         go("desk", str(value))
     elif action == "guide":
         desk.drawer = desk.drawer or value == "calibrate"
-        go("export" if value == "export" else "desk")
+        go({"export": "export", "see": "sensitivity"}.get(str(value), "desk"))
     elif action == "cancel":
         for job in [j for j in client.jobs(project) if j.state in ("queued", "running")]:
             client.cancel(job.id)
