@@ -91,7 +91,7 @@ def test_mobilenet_keeps_batch_normalization() -> None:
 
 def test_vit_shows_its_attention() -> None:
     ops = Counter(node.op_type for node in graph("fashion_vit").node)
-    assert ops["Softmax"] == ops["Gelu"] >= 3 and ops["LayerNormalization"] >= 7
+    assert ops["Softmax"] == ops["Gelu"] - 1 >= 3 and ops["LayerNormalization"] >= 7
     dynamic = ops["MatMul"] + ops["Gemm"] + ops["Conv"] - len(layers("fashion_vit"))
     assert dynamic == 2 * ops["Softmax"]
 
