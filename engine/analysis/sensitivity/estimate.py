@@ -68,7 +68,7 @@ def estimate(sim: QuantSim, question: Question, items: tuple[Item, ...], quantiz
     size = 1 if fixed_batch(sim.chain) else batch_size(watch, data, name)
     for start, stop in batches(count, size):
         progress(start / count, f"Estimating on sample {start} of {count}")
-        terms = _batch(watch, _feeds(data, start, stop), name, random, sim.model.name)
+        terms = _batch(watch, _feeds(data, start, stop), stop - start, name, random, sim.model.name)
         _score(table, terms, quantizations, start, stop - start)
         table.samples, table.seconds = stop, time.perf_counter() - begin
     progress(1.0, f"Estimated on {count} samples")
@@ -118,10 +118,10 @@ def _shapes(watch: LinearTerms, feeds: Mapping[str, Tensor], output: str) -> dic
     return found
 
 
-def _batch(watch: LinearTerms, feeds: Mapping[str, Tensor], output: str, random: Signs, model: str) -> Terms:
+def _batch(watch: LinearTerms, feeds: Mapping[str, Tensor], count: int, output: str, random: Signs, model: str) -> Terms:
     """The linear terms of one batch: one forward pass, and one backward pass a probe."""
     with torch.enable_grad():
-        found = watch.interpreter.run(feeds, (output,), watch.hooks())[output]
+        found = watch.interpreter.run(feeds, (output,), watch.hooks(count))[output]
     if not found.is_floating_point():
         raise UnsupportedOp(f"{model} cannot be differentiated: its output {output!r} is {found.dtype}, expected float scores. "
                             "It can still be swept exactly.")

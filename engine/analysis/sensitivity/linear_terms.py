@@ -56,6 +56,7 @@ class LinearTerms:
         self.readers = _readers(model, constants, interpreter.parameters)
         self.inputs = frozenset(n for readers in self.readers.values() for r in readers for n in r.inputs)
         self.keep = sum(interpreter.parameters[n].numel() * len(e) for n, e in constants.items()) <= KEPT
+        self._count = 1
         self._values: dict[str, Tensor] = {}
         self._errors: dict[tuple[str, str], Tensor] = {}
 
@@ -64,9 +65,10 @@ class LinearTerms:
         """Every tensor that is held until the backward pass."""
         return frozenset((*self.activations, *self.readers, *self.inputs))
 
-    def hooks(self) -> dict[str, Hook]:
-        """The interpreter's hooks for one forward pass."""
+    def hooks(self, count: int) -> dict[str, Hook]:
+        """The interpreter's hooks for one forward pass of `count` samples, which lie along the first axis if there are several."""
         self._values.clear()
+        self._count = count
         return {name: self._hook(name) for name in self.tensors}
 
     def backward(self, output: Tensor, probe: Tensor, again: bool) -> None:
@@ -95,7 +97,7 @@ class LinearTerms:
                     self._add(constant, key, gradient, self._change(reader, constant, key, encoding))
 
     def _add(self, name: str, key: str, gradient: Tensor, error: Tensor) -> None:
-        n = len(gradient)
+        n = self._count
         term = torch.bmm(gradient.reshape(n, 1, -1), error.reshape(n, -1, 1)).reshape(n)
         self.found[name, key] = self.found[name, key] + term if (name, key) in self.found else term
 
