@@ -10,7 +10,7 @@ from typing import Any
 
 import streamlit as st
 
-PAGES = {"projects": "Projects", "model": "Model", "desk": "Desk", "export": "Export"}
+PAGES = {"projects": "Projects", "model": "Model", "desk": "Desk", "sensitivity": "Sensitivity", "export": "Export"}
 SIDES = ("Layer", "History", "Recipe")
 
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from engine.analysis.diagnosis import diagnose
 from engine.analysis.facts import model_facts
 from engine.analysis.layer_facts import layer_facts
 from engine.analysis.measure import Comparison, layer_sqnr
@@ -34,7 +35,8 @@ from engine.graph import Model, load_model
 from engine.progress import Progress, part, silent
 from engine.recipe import Recipe
 from engine.room import Room, steps_key
-from engine.sim.calibration import gather
+from engine.sim.calibration import Statistics, gather
+from engine.sim.quantsim import QuantSim
 
 Partial = Callable[[dict[str, Any]], None]
 MAX_ROOMS = 3
@@ -83,6 +85,7 @@ class Session:
         self._cache, self._strict, self._base = cache, strict, base
         self._rooms: OrderedDict[str, Room] = OrderedDict()
         self._comparison: Comparison | None = None
+        self._clipped: tuple[Statistics, Statistics] | None = None
 
     @staticmethod
     def for_project(project: Any, store: Any) -> Session:
@@ -130,13 +133,12 @@ class Session:
         sim = room.calibrated(recipe, part(progress, 0.05, 0.7), again=True)
         unseen = None
         if self.evaluation is not None:
-            some = self.evaluation.take(range(min(CLIP_SAMPLES, len(self.evaluation))))
-            unseen = gather(sim.chain, some, sim.statistics, part(progress, 0.7, 1.0))
+            unseen = self._unseen(sim, part(progress, 0.7, 1.0))
         return {
             "tensors": tensor_rows(sim, unseen),
             "weights": weight_rows(sim),
             "samples": min(recipe.calibration.samples, len(self.calibration)),
-            "unseen_samples": 0 if unseen is None else len(some),
+            "unseen_samples": 0 if unseen is None or self.evaluation is None else min(CLIP_SAMPLES, len(self.evaluation)),
             "seconds": time.perf_counter() - begin,
         }
 
@@ -176,11 +178,30 @@ class Session:
             partial,
         )
 
+    def _unseen(self, sim: QuantSim, progress: Progress) -> Statistics:
+        """Statistics of some evaluation data, gathered once for a calibration: what clips on data it has not seen."""
+        assert self.evaluation is not None
+        if self._clipped is None or self._clipped[0] is not sim.statistics:
+            some = self.evaluation.take(range(min(CLIP_SAMPLES, len(self.evaluation))))
+            self._clipped = sim.statistics, gather(sim.chain, some, sim.statistics, progress)
+        return self._clipped[1]
+
     def _scores(self, recipe: Recipe, question: Question, data: Dataset) -> ScoreCache | None:
         if self._cache is None:
             return None
         shared = [self.model.sha256, steps_key(recipe), data.sha256, self.metric.name if self.metric else "", question.mode]
         return ScoreCache(self._cache / "scores", json.dumps(shared))
+
+    def diagnose(self, recipe: Recipe, layers: Sequence[str] | None = None, progress: Progress = silent) -> dict[str, Any]:
+        """Why layers lose accuracy under this recipe, the gravest cause first, with remedies that were tried on the layer."""
+        if self.calibration is None:
+            raise BadInput("causes are found by running layers on calibration data; there are none in this project")
+        sim = self._room(recipe, progress).calibrated(recipe, part(progress, 0.0, 0.3))
+        unseen = None
+        if self.evaluation is not None:
+            unseen = self._unseen(sim, part(progress, 0.3, 0.5))
+        found = diagnose(sim, self.calibration, unseen, layers, part(progress, 0.5, 1.0))
+        return {"diagnoses": [d.to_json() for d in found], "layers": None if layers is None else list(layers)}
 
     def layer_facts(self, recipe: Recipe, name: str, progress: Progress = silent) -> dict[str, Any]:
         """One layer for the inspector."""

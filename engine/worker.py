@@ -49,6 +49,13 @@ def _text(args: dict[str, Any], key: str) -> str:
     return value
 
 
+def _names(args: dict[str, Any]) -> list[str] | None:
+    names = args.get("layers")
+    if names is not None and not (isinstance(names, list) and all(isinstance(n, str) for n in names)):
+        raise BadInput(f"layers came as {names!r:.60}: expected a list of names")
+    return names
+
+
 def _question(args: dict[str, Any]) -> Any:
     from engine.analysis.sensitivity.kinds import Question
     from engine.quant.precision import Precision
@@ -69,6 +76,7 @@ VERBS: dict[str, Callable[[Any, dict[str, Any], Reporter], Any]] = {
     "calibrate": lambda s, a, r: s.calibrate(_recipe(a), progress=r),
     "sensitivity": lambda s, a, r: s.sensitivity(_recipe(a), _question(a), str(a.get("on", "calibration")), bool(a.get("racing")),
                                                  progress=r, partial=r.partial),
+    "diagnose": lambda s, a, r: s.diagnose(_recipe(a), _names(a), progress=r),
     "layer": lambda s, a, r: s.layer_facts(_recipe(a), _text(a, "name"), progress=r),
     "quantize": lambda s, a, r: s.quantize(_recipe(a), Path(_text(a, "out")), progress=r),
     "verify": lambda s, a, r: s.verify(Path(_text(a, "dir")), progress=r),

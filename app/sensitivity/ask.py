@@ -1,4 +1,5 @@
 """The question to the worker, and what is known of its answer: results in the store, and the job that runs."""
+
 from __future__ import annotations
 
 import shlex
@@ -52,9 +53,16 @@ def arguments(found: Bench, view: View, mode: str = "", samples: int = 0, racing
     mode = mode or view.mode
     fast = view.racing if racing is None else racing
     what = "weights" if mode == "data-free" else view.what
-    return {"recipe": scoring_recipe(found.doc), "precisions": precisions(found.doc), "mode": mode, "what": what,
-            "items": view.items, "samples": samples or view.samples_of(mode), "on": "calibration",
-            "racing": bool(fast and mode in EXACT)}
+    return {
+        "recipe": scoring_recipe(found.doc),
+        "precisions": precisions(found.doc),
+        "mode": mode,
+        "what": what,
+        "items": view.items,
+        "samples": samples or view.samples_of(mode),
+        "on": "calibration",
+        "racing": bool(fast and mode in EXACT),
+    }
 
 
 def measurable(found: Bench) -> bool:

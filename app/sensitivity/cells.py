@@ -1,4 +1,5 @@
 """Scores of items and precisions, merged from an estimate and an exact answer; plain values, no drawing."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
@@ -74,10 +75,22 @@ def merge(estimate: Result | None, exact: Result | None, score: str = "kl") -> S
     found = [(_cells(a, score), a) for a in answers]
     cells = {place: cell for values, _ in found for place, cell in values.items()}
     prior = found[0][0] if len(found) == 2 else {}
-    return Scores(_items(answers), tuple(last.get("precisions", ())), str(last.get("mode")), score, str(kind.get("unit", "")),
-                  bool(kind.get("higher_is_better")), str(kind.get("doc", "")), int(last.get("samples") or 0), cells, prior,
-                  {p: c.value for p, c in _cells(last, "sqnr_db").items()}, _rankings(answers, cells),
-                  {m["name"]: tuple(m["layers"]) for a in answers for m in a.get("members", [])}, available)
+    return Scores(
+        _items(answers),
+        tuple(last.get("precisions", ())),
+        str(last.get("mode")),
+        score,
+        str(kind.get("unit", "")),
+        bool(kind.get("higher_is_better")),
+        str(kind.get("doc", "")),
+        int(last.get("samples") or 0),
+        cells,
+        prior,
+        {p: c.value for p, c in _cells(last, "sqnr_db").items()},
+        _rankings(answers, cells),
+        {m["name"]: tuple(m["layers"]) for a in answers for m in a.get("members", [])},
+        available,
+    )
 
 
 def _items(answers: Sequence[Result]) -> tuple[str, ...]:
@@ -91,8 +104,9 @@ def _cells(answer: Result, score: str) -> dict[Place, Cell]:
     for row in answer.get("scores", []):
         if row["metric"] == score:
             low, high = row.get("ci95") or (None, None)
-            out[row["layer"], row["precision"]] = Cell(float(row["value"]), low, high, int(row.get("samples") or 0),
-                                                       bool(row.get("estimate")), bool(row.get("below_resolution")))
+            out[row["layer"], row["precision"]] = Cell(
+                float(row["value"]), low, high, int(row.get("samples") or 0), bool(row.get("estimate")), bool(row.get("below_resolution"))
+            )
     return out
 
 

@@ -1,4 +1,5 @@
 """The scores as files: CSV for a spreadsheet, JSON as the engine gave them."""
+
 from __future__ import annotations
 
 import csv
@@ -10,8 +11,22 @@ from typing import Any
 from app.sensitivity import scale
 from app.sensitivity.cells import Scores, rank_text
 
-COLUMNS = ("item", "precision", "mode", "score", "unit", "value", "low95", "high95", "kind", "samples", "fair_shares", "rank",
-           "below_resolution", "legal")
+COLUMNS = (
+    "item",
+    "precision",
+    "mode",
+    "score",
+    "unit",
+    "value",
+    "low95",
+    "high95",
+    "kind",
+    "samples",
+    "fair_shares",
+    "rank",
+    "below_resolution",
+    "legal",
+)
 
 
 def to_csv(scores: Scores, illegal: Mapping[str, Mapping[str, str]]) -> str:
@@ -24,9 +39,24 @@ def to_csv(scores: Scores, illegal: Mapping[str, Mapping[str, str]]) -> str:
             cell = scores.cell(item, precision)
             if cell is not None:
                 share = scale.relative(scores, item, precision)
-                write.writerow([safe(item), precision, scores.mode, scores.score, scores.unit, cell.value, cell.low, cell.high,
-                                "estimate" if cell.estimate else "exact", cell.samples, share, rank_text(scores, precision, item).replace("\u2013", " to "),
-                                cell.below, precision not in illegal.get(item, {})])
+                write.writerow(
+                    [
+                        safe(item),
+                        precision,
+                        scores.mode,
+                        scores.score,
+                        scores.unit,
+                        cell.value,
+                        cell.low,
+                        cell.high,
+                        "estimate" if cell.estimate else "exact",
+                        cell.samples,
+                        share,
+                        rank_text(scores, precision, item).replace("\u2013", " to "),
+                        cell.below,
+                        precision not in illegal.get(item, {}),
+                    ]
+                )
     return out.getvalue()
 
 

@@ -3,6 +3,7 @@
 The additive score has a real scale: a sum over all items that the accuracy can bear, shared evenly. The others
 are put on the same three steps by their own usual marks, said in `words`.
 """
+
 from __future__ import annotations
 
 import math

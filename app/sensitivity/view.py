@@ -1,4 +1,5 @@
 """What one window looks at on the page Sensitivity, typed; kept for each project while the window is open."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass, field
@@ -17,8 +18,7 @@ MEANING = {
 }
 WHATS = {"both": "Both", "weights": "Weights", "activations": "Activations"}
 ITEMS = {"layers": "Layers", "ops": "Ops", "groups": "Groups", "blocks": "Blocks"}
-SCORES = {"kl": "Output KL", "sqnr_db": "SQNR", "mse": "MSE", "cosine": "Cosine", "agreement": "Agreement",
-          "metric_drop": "Metric drop"}
+SCORES = {"kl": "Output KL", "sqnr_db": "SQNR", "mse": "MSE", "cosine": "Cosine", "agreement": "Agreement", "metric_drop": "Metric drop"}
 ORDERS = {"network": "Network order", "score": "By score"}
 SIDES = ("Scores", "Causes", "Layer")
 SAMPLES = (16, 32, 64, 128, 256, 512)

@@ -1,0 +1,184 @@
+"""Sensitivity: which item hurts at which precision, how sure that is, and why."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from app import bench as benches
+from app import markup, shell, state
+from app.app_pages import sensitivity_controls as controls
+from app.app_pages import sensitivity_side as side
+from app.bench import Bench
+from app.figures.heatmap import heatmap_figure
+from app.figures.scores import bars_figure, scatter_figure
+from app.figures.template import CONFIG
+from app.sensitivity import ask, cells, rows, scale, view, words
+from app.sensitivity.cells import Scores
+from app.sensitivity.view import View
+
+POLL = 1.0
+
+
+def draw() -> None:
+    """The page."""
+    found = shell.frame("sensitivity")
+    if found is None:
+        return
+    if not found.layers:
+        with st.container(key="panel_waiting"):
+            st.html(markup.title("Reading the model" if found.active else "The model could not be read", "its layers come first"))
+        return
+    seen = view.of(found.project.id)
+    seen.with_data(ask.measurable(found))
+    known = ask.gather(state.client(), found, seen)
+    asked = ask.automatic(found, seen, known)
+    if asked is not None:
+        state.client().submit(found.project.id, ask.VERB, asked)
+        st.rerun()
+    live = bool(found.active)
+    st.fragment(_body, run_every=POLL if live else None)(found.project.id, live)
+
+
+def _body(project: str, live: bool) -> None:
+    """All below the bar; asks again by itself while a job runs."""
+    client, seen, desk = state.client(), view.of(project), state.window().desk(project)
+    found = benches.load(client, project, desk.current)
+    known = ask.gather(client, found, seen)
+    scores = cells.merge(known.estimate, known.exact, seen.score)
+    if bool(found.active) != live or ask.automatic(found, seen, known) is not None:
+        st.rerun()
+    precision = rows.shown_precision(scores, seen.precision, "")
+    with st.container(key="panel_question"):
+        controls.draw(found, seen, known, scores)
+    with st.container(key="panel_heat"):
+        _heat(found, seen, known, scores, precision)
+    with st.container(key="stack_scores"):
+        left, middle, right = st.columns([1.1, 0.92, 1], gap="small")
+    with left, st.container(key="panel_low_bars"):
+        _bars(found, seen, scores, precision)
+    with middle, st.container(key="panel_low_scatter"):
+        _scatter(found, seen, scores, precision)
+    with right, st.container(key="panel_low_side"):
+        side.draw(found, seen, desk, scores, selected_item(found, seen, scores))
+
+
+def _heat(found: Bench, seen: View, known: ask.Known, scores: Scores, precision: str) -> None:
+    left, right = st.columns([5, 1], gap="small", vertical_alignment="center")
+    left.html(markup.title("Items and precisions", words.title(seen, scores) + (": " + words.direction(scores) if scores.items else "")))
+    chosen = right.segmented_control(
+        "Order",
+        list(view.ORDERS),
+        default=seen.order,
+        format_func=view.ORDERS.get,
+        key="sens-order",
+        label_visibility="collapsed",
+        required=True,
+    )
+    seen.order = str(chosen or seen.order)
+    if not scores.items:
+        st.html(markup.text(words.nothing_yet(known.running, seen.mode)))
+        return
+    order = cells.ordered(scores, precision, seen.order)
+    names = words.short_names(order)
+    item = selected_item(found, seen, scores)
+    figure = heatmap_figure(
+        state.theme(),
+        rows.heat_cells(scores, order, rows.refusals(found, scores)),
+        names,
+        scores.precisions,
+        order.index(item) if item in order else -1,
+        scores.precisions.index(precision),
+        noisy=rows.noisy_rows(scores),
+    )
+    st.plotly_chart(
+        figure,
+        theme=None,
+        key="sens-heat",
+        config=CONFIG,
+        on_select=lambda: _picked(found, seen, scores, "sens-heat"),
+        selection_mode="points",
+    )
+    st.html(words.legend(scores))
+
+
+def _bars(found: Bench, seen: View, scores: Scores, precision: str) -> None:
+    if not scores.items:
+        st.html(markup.title("Ranking", ""))
+        return
+    noise = cells.is_noise(scores, precision)
+    st.html(
+        markup.title(f"Ranking at {precision.upper()}", "noise: network order" if noise else "95 % intervals; at the right: rank, 95 %")
+    )
+    st.html(markup.text(words.ranking_words(scores, precision)))
+    item = selected_item(found, seen, scores)
+    figure = bars_figure(
+        state.theme(),
+        rows.bar_rows(scores, found, precision, item),
+        rows.axis_title(scores),
+        item,
+        noise,
+        scale.fair_line(scores),
+        rows.factor(scores),
+    )
+    st.plotly_chart(
+        figure,
+        theme=None,
+        key="sens-bars",
+        config=CONFIG,
+        on_select=lambda: _picked(found, seen, scores, "sens-bars"),
+        selection_mode="points",
+    )
+
+
+def _scatter(found: Bench, seen: View, scores: Scores, precision: str) -> None:
+    st.html(markup.title("Size against sensitivity", f"at {precision}; upper left: cheap to protect" if scores.items else ""))
+    if not scores.items:
+        return
+    figure = scatter_figure(
+        state.theme(),
+        rows.scatter_rows(scores, found, precision),
+        rows.axis_title(scores),
+        scores.score in rows.LOG,
+        selected_item(found, seen, scores),
+        scale.fair_line(scores),
+        rows.factor(scores),
+    )
+    st.plotly_chart(
+        figure,
+        theme=None,
+        key="sens-scatter",
+        config=CONFIG,
+        on_select=lambda: _picked(found, seen, scores, "sens-scatter"),
+        selection_mode="points",
+    )
+
+
+def _picked(found: Bench, seen: View, scores: Scores, key: str) -> None:
+    """A click in a figure: its item is selected here and on the Desk; in the heatmap its precision too."""
+    event: Any = st.session_state.get(key)
+    points = event.selection.points if event is not None else []
+    if points and points[0].get("customdata"):
+        item, precision, *_ = points[0]["customdata"]
+        select(found, seen, scores, str(item))
+        seen.precision = str(precision) or seen.precision
+
+
+def select(found: Bench, seen: View, scores: Scores, item: str) -> None:
+    """Selects an item and, on the Desk, its layers."""
+    seen.item = item
+    chosen = [i for i, x in enumerate(found.layers) if x["name"] in scores.members.get(item, ())]
+    if chosen:
+        desk = state.window().desk(found.project.id)
+        desk.selected, desk.current = chosen, chosen[0]
+
+
+def selected_item(found: Bench, seen: View, scores: Scores) -> str:
+    """The item that is selected: of the Desk's layer, or one without layers that was clicked here."""
+    if seen.item in scores.items and not scores.members.get(seen.item):
+        return seen.item
+    name = str(found.layers[min(state.window().desk(found.project.id).current, len(found.layers) - 1)]["name"])
+    if seen.item in scores.items and name in scores.members.get(seen.item, ()):
+        return seen.item
+    return scores.item_of(name)

@@ -1,0 +1,68 @@
+"""The selected item beside the figures: its scores at all precisions, what to do about it, causes, and the inspector."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from app import bench as benches
+from app import markup, recipes, shell, state
+from app.app_pages import inspector, sensitivity_causes
+from app.bench import Bench
+from app.figures.scores import ladder_figure
+from app.figures.template import CONFIG
+from app.sensitivity import rows, scale, view, words
+from app.sensitivity.cells import Scores
+from app.sensitivity.view import View
+from app.state import Desk
+
+
+def draw(found: Bench, seen: View, desk: Desk, scores: Scores, item: str) -> None:
+    """The panel."""
+    chosen = st.segmented_control("Selected", view.SIDES, default=seen.side, key="sens-side", label_visibility="collapsed", required=True)
+    seen.side = str(chosen or seen.side)
+    if seen.side == "Layer":
+        inspector.draw(found, desk)
+        return
+    layers = list(scores.members.get(item, ())) if scores.items else [str(found.layers[desk.current]["name"])]
+    now = rows.current_precision(found, layers[0]) if layers else ""
+    st.html(words.item_title(item or (layers[0] if layers else ""), layers, now))
+    if seen.side == "Causes":
+        sensitivity_causes.draw(found, desk, layers)
+        return
+    if scores.items and item:
+        _ladder(scores, found, item, now)
+    if layers:
+        _set(found, desk, layers, now, rows.refusals_of(found, layers))
+
+
+def _ladder(scores: Scores, found: Bench, item: str, now: str) -> None:
+    drawn = rows.ladder_rows(scores, item, rows.refusals(found, scores), now)
+    log = scores.score in rows.LOG
+    st.html(markup.caption("Sensitivity by precision", "95 % interval; diamond: in use"))
+    figure = ladder_figure(state.theme(), drawn, rows.axis_title(scores), log, scale.fair_line(scores), rows.factor(scores))
+    st.plotly_chart(figure, theme=None, key="sens-ladder", config=CONFIG)
+
+
+def _set(found: Bench, desk: Desk, layers: list[str], now: str, reasons: dict[str, str]) -> None:
+    """One click sets the precision of the item's layers: one line of history, as on the Desk."""
+    st.html(markup.heading("Set this layer" if len(layers) == 1 else f"Set these {len(layers)} layers"))
+    with st.container(key="sens_set", horizontal=True, gap="small"):
+        for what in [*recipes.candidates(found.doc), "bypass", "base"]:
+            text = {"bypass": "Float", "base": "Base"}.get(what, what.upper())
+            why = reasons.get(what, "")
+            if st.button(
+                text, key=f"sens-set-{what}", type="primary" if what == now else "secondary", disabled=bool(why), help=why or None
+            ):
+                put(found, desk, layers, what)
+        if st.button("Open on the Desk", key="sens-desk"):
+            shell.go("desk", found.project.id)
+            st.rerun()
+
+
+def put(found: Bench, desk: Desk, layers: list[str], what: str) -> None:
+    """Edits the recipe and draws the page anew, so that the bar follows."""
+    client = state.client()
+    doc = recipes.read(client.state(found.project.id).recipe)
+    new = recipes.edit_layers(doc, layers, what, found.layers)
+    state.moved(desk, benches.edit(client, found.project.id, recipes.write(new), recipes.said(layers, what)))
+    st.rerun()

@@ -1,0 +1,90 @@
+"""Diagnoses of layers and their remedies, as plain values and words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+from app import recipes
+from app.bench import Bench
+from app.sensitivity.ask import measurable
+
+__all__ = ["HEALTHY", "VERB", "arguments", "card", "changed", "job", "label", "latest", "measurable", "worth"]
+VERB = "diagnose"
+HEALTHY = (
+    "Nothing stands out: at the precision in use this layer's noise has no single cause that explains a tenth of it, or the layer is quiet "
+    "by itself. Where it still costs too much, give it more bits."
+)
+SHORT = {"layers": "precision", "tensors": "type"}
+
+
+def arguments(found: Bench, layers: Sequence[str]) -> dict[str, Any]:
+    """What the verb is given: the recipe as it is, because the cause depends on the bits in use."""
+    return {"recipe": found.recipe, "layers": list(layers)}
+
+
+def latest(client: Any, found: Bench, layers: Sequence[str]) -> Mapping[str, Any] | None:
+    """The diagnoses for this recipe, where they are known."""
+    result: Mapping[str, Any] | None = client.latest(found.project.id, VERB, found.recipe, layers=list(layers))
+    return result
+
+
+def job(found: Bench, layers: Sequence[str]) -> Any | None:
+    """The newest job that asked for them."""
+    asked = arguments(found, layers)
+    return next((j for j in found.jobs if j.verb == VERB and dict(j.args) == asked), None)
+
+
+def card(diagnosis: Mapping[str, Any], named: bool) -> str:
+    """One diagnosis: how much of the noise it explains, then what was found."""
+    share = float(diagnosis.get("severity") or 0)
+    tone = "hot" if share > 0.5 else "mid" if share > 0.25 else ""
+    where = f"{diagnosis.get('layer')}: " if named else ""
+    title = str(diagnosis.get("cause", "")).replace("_", " ").replace("-", " ")
+    return (
+        f"<div class='md-cause {tone}'><div class=r><b>{escape(where + title[:1].upper() + title[1:])}</b>"
+        f"<span>{100 * share:.0f} % of its noise</span></div><p>{escape(str(diagnosis.get('words', '')))}</p></div>"
+    )
+
+
+def worth(remedy: Mapping[str, Any]) -> str:
+    """What a remedy brings at the layer's output."""
+    gain = remedy.get("gain_db")
+    said = (
+        "not tried: needs another calibration or graph"
+        if gain is None
+        else f"{gain:.1f} dB less noise at its output"
+        if gain < 100
+        else "no noise left"
+    )
+    return said + (", costs bits" if remedy.get("costs_bits") else "")
+
+
+def label(diagnosis: Mapping[str, Any], remedy: Mapping[str, Any]) -> str:
+    """The line of history."""
+    return f"{diagnosis.get('layer')}: {remedy.get('title')}"[:120]
+
+
+def changed(doc: recipes.Doc, change: Mapping[str, Any]) -> recipes.Doc:
+    """The recipe with a remedy's change merged in; other entries, and other settings of the same entry, stay."""
+    new = dict(doc)
+    for key, value in change.items():
+        new[key] = _entries(new.get(key) or {}, value, SHORT[key]) if key in SHORT else _merged(new.get(key), value)
+    return new
+
+
+def _entries(before: Mapping[str, Any], change: Mapping[str, Any], short: str) -> dict[str, Any]:
+    found = dict(before)
+    for name, value in change.items():
+        old, new = (v if isinstance(v, Mapping) else {short: v} for v in (found.get(name, {}), value))
+        found[name] = _merged(old, new)
+    return found
+
+
+def _merged(before: Any, change: Any) -> Any:
+    if isinstance(before, Mapping) and isinstance(change, Mapping):
+        return {**before, **{k: _merged(before.get(k), v) for k, v in change.items()}}
+    if isinstance(before, list) and isinstance(change, list):
+        return [*before, *(value for value in change if value not in before)]
+    return change
