@@ -64,9 +64,12 @@ class Bench:
 
     def power(self, output: Array) -> Array:
         """The sum of squares in each channel of the layer's output (or of its difference to another)."""
-        axis = 1 if self.layer.op_type in CHANNELS_FIRST else -1
-        rows = np.moveaxis(output, axis, 0).reshape(output.shape[axis], -1).astype(np.float64)
-        found: Array = np.einsum("ij,ij->i", rows, rows)
+        if self.layer.op_type in CHANNELS_FIRST:
+            maps = output.reshape(*output.shape[:2], -1)  # summed one map at a time: float32 is exact enough for that
+            powers = np.einsum("bcp,bcp->bc", maps, maps).astype(np.float64)
+        else:
+            powers = np.square(output, dtype=np.float64).reshape(-1, output.shape[-1])
+        found: Array = powers.sum(0)
         return found
 
     def forget(self) -> None:

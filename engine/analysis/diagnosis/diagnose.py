@@ -12,7 +12,7 @@ from engine.analysis.diagnosis.facts import LayerFacts, Limits
 from engine.analysis.diagnosis.joins import Join, join_before
 from engine.analysis.diagnosis.kinds import Diagnosis, Finding
 from engine.analysis.diagnosis.operands import Operand, operands_of
-from engine.analysis.diagnosis.thresholds import SAMPLES
+from engine.analysis.diagnosis.thresholds import DOMINANT, SAMPLES
 from engine.analysis.diagnosis.trial import tried
 from engine.graph.layers import Layer
 from engine.progress import Progress, part, silent
@@ -43,8 +43,15 @@ def diagnose(sim: QuantSim, data: Samples, unseen: Statistics | None = None, lay
     noise = measure(sim.chain, some, benches, probes, part(progress, 0.2, 0.6))
     for f in facts:
         f.take(noise[f.layer.name])
-    found = [(f, cause.id, finding) for f in facts for cause in CAUSES for finding in cause.find(f)]
+    found = [(f, *one) for f in facts for one in _found(f)]
     return _diagnoses(sim, some, benches, found, part(progress, 0.6, 1.0))
+
+
+def _found(facts: LayerFacts) -> list[tuple[str, Finding]]:
+    """What the causes say of one layer, without general words for what a particular cause has said."""
+    found = [(cause, finding) for cause in CAUSES for finding in cause.find(facts)]
+    told = {finding.tensor for cause, finding in found if not cause.general and finding.severity > DOMINANT}
+    return [(cause.id, finding) for cause, finding in found if not (cause.general and finding.tensor in told)]
 
 
 class First:

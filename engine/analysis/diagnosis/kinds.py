@@ -80,9 +80,13 @@ class Finding:
 
 
 class Cause(Protocol):
-    """One cause. `probes` asks for experiments on a layer; `find` judges by their noise."""
+    """One cause. `probes` asks for experiments on a layer; `find` judges by their noise.
+
+    A `general` cause is left unsaid where a particular one explains most of the same operand's noise.
+    """
 
     id: str
+    general: bool
 
     def probes(self, facts: LayerFacts) -> Mapping[str, Variant]: ...
     def find(self, facts: LayerFacts) -> Iterable[Finding]: ...

@@ -14,4 +14,7 @@ OUTLIER_QUANTILE = 0.9
 MAX_OUTLIERS = 0.1  # more channels than this are no outliers but a spread
 UNSEEN_RATE = 1e-3  # one value in a thousand beyond the range; min-max on enough samples leaves about one in a million
 UNSEEN_RATIO = 5.0  # and five times what calibration clipped on purpose
-MIN_GAIN_DB = 1.0  # a remedy below this is not worth a click: samples alone move the noise by tenths of a decibel
+MIN_GAIN_DB = 2.0
+"""Less noise at a layer's output is less KL at the model's only when it is clearly less: on the samples, with one layer quantized,
+a searched range or blocks of weights that won 2 dB or more lowered the KL in 24 of 25 layers, by about as many decibels; those
+that won less, in 8 of 11."""

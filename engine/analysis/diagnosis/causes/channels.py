@@ -20,6 +20,7 @@ class OutlierChannels:
     """A few channels set the range of all."""
 
     id = "outlier_channels"
+    general = False
 
     def probes(self, facts: LayerFacts) -> Mapping[str, Variant]:
         """What if each outlier had a range of its own and the others shared theirs."""
@@ -53,6 +54,7 @@ class RangeImbalance:
     """The ranges of channels differ so much that most use a small part of the shared grid."""
 
     id = "range_imbalance"
+    general = False
 
     def probes(self, facts: LayerFacts) -> Mapping[str, Variant]:
         """What if each channel had a range of its own."""

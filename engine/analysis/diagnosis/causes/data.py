@@ -33,6 +33,7 @@ class UnlikeData:
     """The clipping rate on unseen samples is much higher than on calibration ones."""
 
     id = "unlike_data"
+    general = False
 
     def probes(self, facts: LayerFacts) -> Mapping[str, Variant]:
         return {}

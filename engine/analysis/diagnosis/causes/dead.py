@@ -21,6 +21,7 @@ class DeadChannels:
     """Output channels without weights, or activation channels that no sample moves."""
 
     id = "dead_channels"
+    general = False
 
     def probes(self, facts: LayerFacts) -> Mapping[str, Variant]:
         """What if the weights that only meet zeros did not count for the weight's range."""

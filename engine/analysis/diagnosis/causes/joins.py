@@ -22,6 +22,7 @@ class UnbalancedConcat:
     """The inputs of a Concat share the union of their ranges."""
 
     id = "unbalanced_concat"
+    general = False
 
     def probes(self, facts: LayerFacts) -> Mapping[str, Variant]:
         """What if each input had a range of its own."""
@@ -44,6 +45,7 @@ class UnbalancedAdd:
     """The larger input of an Add sets the steps of the sum, in which the smaller one drowns."""
 
     id = "unbalanced_add"
+    general = False
 
     def probes(self, facts: LayerFacts) -> Mapping[str, Variant]:
         """What if the sum had the steps that the smaller input needs."""

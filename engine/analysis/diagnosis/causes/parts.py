@@ -15,6 +15,7 @@ class Clipping:
     """Values outside the range make most of the noise."""
 
     id = "clipping"
+    general = True
 
     def probes(self, facts: LayerFacts) -> Mapping[str, Variant]:
         return {}
@@ -36,6 +37,7 @@ class Rounding:
     """The steps of the grid are too coarse."""
 
     id = "rounding"
+    general = True
 
     def probes(self, facts: LayerFacts) -> Mapping[str, Variant]:
         return {}
