@@ -74,17 +74,17 @@ def drop(bench: Bench) -> Part:
         return {"num": numbers.figure(None, unit), "unit": "", "sub": [], "flips": [], "fill": 0, "mark": 0.5,
                 "title": ""}
     value, ends = float(found["value"]), numbers.bounds(found)
-    shown = numbers.figure(-value, unit, sign=True)
+    shown = numbers.figure(value, unit)
     sub: list[list[str]] = []
     if ends:
-        low, high = (numbers.figure(-e, unit, sign=True) for e in (ends[1], ends[0]))
+        low, high = (numbers.figure(e, unit) for e in ends)
         sub.append([f"[{low}, {high}]", "hide-n"])
         sub.append([f"\u00b1 {numbers.figure((ends[1] - ends[0]) / 2, unit)}", "only-n"])
     lost, won = found.get("flips_lost"), found.get("flips_won")
     flips = [] if lost is None else [[f"{lost:,}", "b"], ["lost", ""], [f"{won:,}", "b"], ["won", ""]]
     resolved = ends is None or ends[0] > 0 or ends[1] < 0
     tone = "hot" if value > BUDGET else "mid" if value > 0.6 * BUDGET else "ok"
-    title = ("Quantized minus float on the same samples, 95 % paired interval. "
+    title = ("Float minus quantized on the same samples: above zero is a loss. 95 % paired interval. "
              + ("" if resolved else "Below resolution: the interval includes zero. ") + "The mark is 2 points.")
     return {"num": shown, "unit": "pp" if unit == "%" else unit, "sub": sub, "flips": flips, "tone": tone, "mark": 0.5,
             "fill": min(1.0, max(0.0, value / (2 * BUDGET))), "title": title}
@@ -101,7 +101,7 @@ def costs(bench: Bench) -> tuple[Part, Part]:
     part = known["bops"] / max(known["fp32_bops"], 1)
     return ({"num": number, "unit": unit, "sub": [[f"{ratio:.2f}\u00d7", "b"], ["smaller", "hide-w"]],
              "fill": min(1.0, 1 / max(ratio, 1e-9)), "title": "Weights of all layers; exact"},
-            {"num": f"{part * 100:.2f}", "unit": "%", "sub": [["of FP32 BOPs", "hide-n"]], "fill": min(1.0, part),
+            {"num": f"{part * 100:.2f}", "unit": "%", "sub": [["of FP32 BOPs" if part < 0.1 else "of FP32", "hide-n"]], "fill": min(1.0, part),
              "title": f"Bit operations: MACs times the bits of both factors; {numbers.count_text(known['bops'])} BOPs"})
 
 

@@ -56,6 +56,8 @@ def _sentence(words: str) -> str:
 def clip(facts: Facts) -> tuple[float | None, float | None, float | None]:
     """The clip lines of a layer's weight and the step of its grid (per channel: the widest limits, the middle step)."""
     encoding = facts.get("encoding") or {}
+    if encoding.get("granularity") == "float":  # the limits of a float type are not clip lines
+        return None, None, None
     return encoding.get("low"), encoding.get("high"), encoding.get("step")
 
 
@@ -63,7 +65,7 @@ def weights_caption(facts: Facts) -> tuple[str, str]:
     """What the weights' histogram shows: type and grid, then the clip lines and what lies outside."""
     encoding, (low, high, step) = facts.get("encoding") or {}, clip(facts)
     if low is None or high is None:
-        return "Weights, in float", ""
+        return f"Weights, {encoding.get('dtype') or 'in float'}", ""
     every = grid_every(low, high, step) if step else 1
     levels = f", every {every}th level" if every > 1 else ""
     share = numbers.share(outside(facts["histogram"], low, high))

@@ -94,7 +94,7 @@ def test_change_three_layers_compare_with_the_command_line_undo_export_verify(de
 
     report = simulate(desk.home, project, tmp_path)
     assert float(after["acc"]) == pytest.approx(100 * report["quantized"]["value"], abs=0.0051)
-    assert float(after["drop"]) == pytest.approx(-100 * report["drop"]["value"], abs=0.0051)
+    assert float(after["drop"]) == pytest.approx(100 * report["drop"]["value"], abs=0.0051)
     assert float(after["bops"]) == pytest.approx(100 * report["cost"]["bops"] / report["cost"]["fp32_bops"], abs=0.0051)
     flips = page.locator(".ro-drop .flips").inner_text().split()
     assert [int(flips[0]), int(flips[2])] == [report["drop"]["flips_lost"], report["drop"]["flips_won"]]
