@@ -114,8 +114,10 @@ def large(name: str, make: Callable[[], nn.Module], images: int) -> Case:
     path = Path(tempfile.gettempdir()) / f"mixdown_benchmark_{os.getuid()}" / f"{name}.onnx"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        program = torch.onnx.export(settled(make), (torch.zeros(2, 3, SIDE, SIDE),), dynamo=True, opset_version=OPSET, input_names=["image"],
-                                    output_names=["logits"], dynamic_shapes=({0: torch.export.Dim("batch")},), verbose=False)
+        example = (torch.zeros(2, 3, SIDE, SIDE),)
+        program = torch.onnx.export(settled(make), example, dynamo=True, opset_version=OPSET,
+                                    input_names=["image"], output_names=["logits"],
+                                    dynamic_shapes=({0: torch.export.Dim("batch")},), verbose=False)
         assert program is not None
         onnx.save(program.model_proto, path)
     data = Dataset("pictures", {"image": pictures(images)})

@@ -45,10 +45,14 @@ def tensors() -> dict[str, torch.Tensor]:
 
 
 def main() -> None:
-    """Prints one line per tensor and method."""
+    """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=50)
-    repeats = parser.parse_args().repeats
+    report(parser.parse_args().repeats)
+
+
+def report(repeats: int) -> None:
+    """Prints one line per tensor and method."""
     torch.set_num_threads(1)
     symmetries: tuple[Symmetry, ...] = ("asymmetric", "symmetric")
     print(f"{'tensor':12} {'grid':11} {'method':12} {'ms for 13 widths':>16} {'least':>8}")

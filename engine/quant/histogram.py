@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from engine.errors import BadInput
-from engine.quant.sums import BINS, Sums, prefix_sums
+from engine.quant.sums import BINS, Sums, ascending, prefix_sums
 
 if TYPE_CHECKING:
     import numpy
@@ -47,6 +47,13 @@ class MinMax:
         self.minimum = min(self.minimum, other.minimum)
         self.maximum = max(self.maximum, other.maximum)
         self.count += other.count
+
+    def clipped(self, low: float, high: float) -> MinMax:
+        """What would have been seen had every value been clipped to `low`..`high`: exact, without data."""
+        made = type(self)()
+        made.minimum, made.maximum = (min(max(value, low), high) for value in (self.minimum, self.maximum))
+        made.count = self.count
+        return made
 
     def to_arrays(self) -> dict[str, numpy.ndarray[Any, Any]]:
         """The contents as a few small arrays, for a cache file."""
@@ -110,6 +117,19 @@ class Histogram(MinMax):
         self._sums = None
         if other._bins is not None:
             self._add(other._bins.clone())
+
+    def clipped(self, low: float, high: float) -> Histogram:
+        """As in `MinMax`: the bins beyond a bound fall into the bin that holds it."""
+        made = super().clipped(low, high)
+        assert isinstance(made, Histogram)
+        self._flush()
+        if self._bins is not None:
+            keys = self._bins.nonzero().view(-1)
+            bounds = torch.tensor([low, high], dtype=torch.float32).view(torch.int32)
+            first, last = ascending((bounds >> 16) & (BINS - 1)).tolist()
+            moved = ascending(ascending(keys).clamp_(first, last))
+            made._bins = torch.zeros(BINS, dtype=torch.int64).index_add_(0, moved, self._bins[keys])
+        return made
 
     def sums(self) -> Sums:
         """The sorted arrays and prefix sums, kept until the next update; `BadInput` if nothing was seen."""

@@ -65,6 +65,14 @@ def prefix_sums(bins: Tensor, minimum: float, maximum: float) -> Sums:
     return Sums(centers, lower, upper, counts, prefix, _rank(bins > 0, len(negative)))
 
 
+def ascending(keys: Tensor) -> Tensor:
+    """Keys as numbers in the order of their values, negative zero being -1.
+
+    It is its own inverse: `ascending(ascending(keys)) == keys`.
+    """
+    return torch.where((keys >= _SIGN) | (keys < 0), _SIGN - 1 - keys, keys)
+
+
 def _rank(occupied: Tensor, negatives: int) -> Tensor:
     """For each key the occupied bins of lesser value; a negative key counts itself (see `Sums.index`)."""
     before = torch.cumsum(occupied, 0, dtype=torch.int32)

@@ -1,6 +1,7 @@
 """One pass over calibration data: what every tensor's values look like in the float model."""
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
@@ -8,14 +9,16 @@ import numpy as np
 import torch
 
 from engine.errors import BadInput
+from engine.graph.model import Model
 from engine.progress import Progress, silent
 from engine.quant.histogram import Histogram, MinMax
 from engine.sim.chain import Chain, batches
+from engine.sim.clips import clipped_tensors
 from engine.sim.padding import Padding
 from engine.sim.quantization import FLOAT
 
 Statistics = dict[str, MinMax]
-BATCH = 2  # samples per run: larger batches fall out of the cache and cost more per sample
+RUN_BYTES, MAX_BATCH = 128 * 1024**2, 16  # watched values of one run: more falls out of the cache, fewer pay for calls
 
 
 class Samples(Protocol):
@@ -26,8 +29,10 @@ class Samples(Protocol):
 
 
 def gather(chain: Chain, data: Samples, tensors: Iterable[str], progress: Progress = silent, histograms: bool = True,
-           batch: int = BATCH) -> Statistics:
+           batch: int | None = None) -> Statistics:
     """Statistics of `tensors` over all samples of `data`, in the float model.
+
+    What a Relu or Clip makes of another of the tensors is not watched but derived from that one.
 
     Args:
         histograms: False gathers minimum and maximum alone, at half the cost; then no range method but
@@ -37,10 +42,12 @@ def gather(chain: Chain, data: Samples, tensors: Iterable[str], progress: Progre
         BadInput: a tensor holds NaN or infinity; the message names it and the sample.
     """
     inputs = {i.name for i in chain.model.inputs}
-    wanted = [t for t in tensors if t not in inputs]
+    tensors = dict.fromkeys(tensors)
+    clips = clipped_tensors(chain.model, frozenset(tensors) - inputs)
+    wanted = [t for t in tensors if t not in inputs and t not in clips]
     found: Statistics = {name: Histogram() if histograms else MinMax() for name in (*wanted, *(inputs & set(tensors)))}
     padding = Padding.of(chain.model)
-    batch = 1 if fixed_batch(chain) else batch
+    batch = 1 if fixed_batch(chain) else batch or samples_per_run(chain.model, wanted)
     for start, stop in batches(len(data), batch):
         progress(start / len(data), f"Calibrating: sample {start} of {len(data)}")
         feeds = data.batch(start, stop)
@@ -48,8 +55,16 @@ def gather(chain: Chain, data: Samples, tensors: Iterable[str], progress: Progre
         for name, observer in found.items():
             array = feeds[name] if name in inputs else values[name]
             _observe(observer, padding.valid(array, feeds), name, start)
+    for name, clip in clips.items():
+        found[name] = found[clip.source].clipped(clip.low, clip.high)
     progress(1.0, f"Calibrated on {len(data)} samples")
-    return found
+    return {name: found[name] for name in tensors}
+
+
+def samples_per_run(model: Model, tensors: Iterable[str]) -> int:
+    """How many samples fit a run whose watched tensors should stay in the cache."""
+    values = sum(math.prod(model.shapes[name]) for name in tensors)
+    return max(1, min(MAX_BATCH, RUN_BYTES // max(4 * values, 1)))
 
 
 def _observe(observer: MinMax, array: np.ndarray, name: str, sample: int) -> None:

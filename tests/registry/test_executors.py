@@ -54,7 +54,8 @@ def _data(name: str) -> tuple[Dataset, Dataset]:
         folder = ROOT / "sample_models" / name
         return load_data(folder / "calibration.npz").take(range(64)), load_data(folder / "evaluation.npz").take(range(32))
     if name == "efficientnet_lite0":
-        return Dataset("pictures", {"image": data.pictures("calibration", 16)}), Dataset("pictures", {"image": data.pictures("evaluation", 8)})
+        crops = data.pictures("calibration", 16), data.pictures("evaluation", 8)
+        return Dataset("pictures", {"image": crops[0]}), Dataset("pictures", {"image": crops[1]})
     if name == "orientation":
         return data.pages(16, seed=1), data.pages(8, seed=2)
     return data.texts(64), data.texts(32, first=3)
