@@ -5,17 +5,18 @@ tensor. With d the actual quantization error, `<g, d> = <v, J d>`: the change of
 
 * an activation tensor a: `d = q(a) - a`;
 * a constant c: d is taken at the output of each node that reads it, `node(q(c)) - node(c)`, which for a layer
-  is `layer(x, q(W) - W)` without bias: one extra forward of that layer for each encoding.
+  is `layer(x, q(W) - W)` without bias: one extra forward of that layer for each encoding (or one product for all
+  of them, see `readers.py`).
 
 The terms are made inside the backward pass, when a tensor's gradient is complete, and no gradient is kept.
 """
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Mapping
 
 import torch
 
+from engine.analysis.sensitivity.readers import Reader, readers
 from engine.errors import BadInput
 from engine.graph import Model
 from engine.quant.encoding import Encoding
@@ -25,21 +26,7 @@ from engine.sim.interpreter import Interpreter
 Tensor = torch.Tensor
 Hook = Callable[[Tensor], Tensor]
 Encodings = Mapping[str, Mapping[str, Encoding]]  # tensor → key of the encoding → encoding
-LINEAR = ("Conv", "ConvTranspose", "Gemm", "MatMul")  # in input 0 or 1, without the bias, which is input 2
 KEPT = 64_000_000  # numbers of rounding errors of constants that are kept; beyond, they are made again for each batch
-
-
-class Reader:
-    """A node that reads quantized constants."""
-
-    def __init__(self, model: Model, name: str, constants: tuple[str, ...], parameters: Mapping[str, Tensor]) -> None:
-        node = model.nodes[name]
-        inputs = tuple("" if v is None else str(v.name) for v in node.inputs)
-        self.constants, self.op_type, self.output = constants, node.op_type, str(node.outputs[0].name)
-        self.inputs = tuple(dict.fromkeys(n for n in inputs if n and n not in parameters))
-        self.zeros = {n: torch.zeros_like(parameters[n]) for n in inputs[2:3] if n in parameters} if node.op_type in LINEAR else {}
-        self.linear = {c: node.op_type in LINEAR and inputs.index(c) < 2 and (len(inputs) < 3 or not inputs[2] or inputs[2] in self.zeros)
-                       for c in constants}
 
 
 class LinearTerms:
@@ -53,8 +40,8 @@ class LinearTerms:
         self.interpreter = interpreter
         self.activations, self.constants = activations, constants
         self.found: dict[tuple[str, str], Tensor] = {}
-        self.readers = _readers(model, constants, interpreter.parameters)
-        self.inputs = frozenset(n for readers in self.readers.values() for r in readers for n in r.inputs)
+        self.readers = readers(model, constants, interpreter.parameters)
+        self.inputs = frozenset(n for found in self.readers.values() for r in found for n in r.inputs)
         self.keep = sum(interpreter.parameters[n].numel() * len(e) for n, e in constants.items()) <= KEPT
         self._count = 1
         self._values: dict[str, Tensor] = {}
@@ -90,15 +77,26 @@ class LinearTerms:
     def _arrived(self, name: str, gradient: Tensor) -> None:
         value = self._values[name]
         for key, encoding in self.activations.get(name, {}).items():
-            self._add(name, key, gradient, encoding.fake_quantize(value).sub_(value))
+            self._add(name, key, self._dot(gradient, encoding.fake_quantize(value).sub_(value)))
         for reader in self.readers.get(name, ()):
             for constant in reader.constants:
-                for key, encoding in self.constants[constant].items():
-                    self._add(constant, key, gradient, self._change(reader, constant, key, encoding))
+                self._constant(reader, constant, gradient)
 
-    def _add(self, name: str, key: str, gradient: Tensor, error: Tensor) -> None:
+    def _constant(self, reader: Reader, constant: str, gradient: Tensor) -> None:
+        """The terms of all encodings of one constant at one node that reads it."""
+        encodings, weight = self.constants[constant], self.interpreter.parameters[constant]
+        whole = reader.weight_gradient(constant, weight, self._values, gradient, self._count) if len(encodings) > 1 else None
+        for key, encoding in encodings.items():
+            if whole is not None:
+                self._add(constant, key, whole @ self._error(constant, key, encoding).flatten())
+            else:
+                self._add(constant, key, self._dot(gradient, self._change(reader, constant, key, encoding)))
+
+    def _dot(self, gradient: Tensor, error: Tensor) -> Tensor:
         n = self._count
-        term = torch.bmm(gradient.reshape(n, 1, -1), error.reshape(n, -1, 1)).reshape(n)
+        return torch.bmm(gradient.reshape(n, 1, -1), error.reshape(n, -1, 1)).reshape(n)
+
+    def _add(self, name: str, key: str, term: Tensor) -> None:
         self.found[name, key] = self.found[name, key] + term if (name, key) in self.found else term
 
     def _change(self, reader: Reader, constant: str, key: str, encoding: Encoding) -> Tensor:
@@ -108,7 +106,7 @@ class LinearTerms:
             return encoding.fake_quantize(value).sub_(value)  # picking rows and rounding them commute
         error = self._error(constant, key, encoding)
         feeds = {n: self._values[n] for n in reader.inputs}
-        if reader.linear[constant]:
+        if constant in reader.linear:
             return self.interpreter.run({**feeds, **reader.zeros, constant: error}, (reader.output,))[reader.output]
         feeds[constant] = self.interpreter.parameters[constant] + error
         return self.interpreter.run(feeds, (reader.output,))[reader.output] - value
@@ -125,13 +123,3 @@ class LinearTerms:
             self._errors[name, key] = error
         return error
 
-
-def _readers(model: Model, constants: Encodings, parameters: Mapping[str, Tensor]) -> dict[str, list[Reader]]:
-    """Output → the readers of constants that make it."""
-    found: dict[str, list[Reader]] = defaultdict(list)
-    for name, node in model.nodes.items():
-        read = tuple(dict.fromkeys(str(v.name) for v in node.inputs if v is not None and v.name in constants and v.name in parameters))
-        if read:
-            reader = Reader(model, name, read, parameters)
-            found[reader.output].append(reader)
-    return dict(found)

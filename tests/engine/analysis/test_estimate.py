@@ -105,7 +105,8 @@ def test_one_pass_gives_what_each_precision_gives_alone_with_intervals(ready: tu
     items = items_of(sim, "layers", "both")
     table = estimate(sim, asked(precisions, samples=24), items, quantizations, calibration)
     alone = estimate(sim, asked(precisions[1:2], samples=24), items, quantizations[1:2], calibration)
-    assert np.allclose(table.parts["kl"][:, 1], alone.parts["kl"][:, 0], rtol=1e-4, atol=1e-12)
+    both, one = table.parts["kl"][:, 1], alone.parts["kl"][:, 0]
+    assert np.allclose(both, one, rtol=1e-3, atol=1e-4 * one.mean())  # sums in another order, some of them near zero
     low, high = table.interval("kl")
     assert (low <= table.value("kl")).all() and (table.value("kl") <= high).all() and (low < high).mean() > 0.9
     assert all(row["estimate"] is True for row in table.rows("kl"))
@@ -253,3 +254,29 @@ def test_the_same_question_has_the_same_answer(ready: tuple[QuantSim, Dataset, D
     items = items_of(sim, "layers", "both")
     a, b = (estimate(sim, asked(["w4a8"], samples=6), items, quantizations, calibration).parts["kl"] for _ in range(2))
     assert np.array_equal(a, b)
+
+
+@pytest.mark.parametrize("transposed", [0, 1])
+@pytest.mark.parametrize("op", ["Gemm", "MatMul", "pointwise"])
+def test_a_weight_gradient_for_all_encodings_is_a_forward_pass_for_each(op: str, transposed: int) -> None:
+    """Several precisions share one product; each alone takes the other way."""
+    shape: list[int | str] = ["batch", 5, 3, 3] if op == "pointwise" else ["batch", 6, 5]
+    weight = graphs.weights(4, 5, 1, 1) if op == "pointwise" else graphs.weights(*((4, 5) if transposed and op == "Gemm" else (5, 4)))
+    before = [helper.make_node("Reshape", ["x", "rows"], ["r"], name="rows")] if op == "Gemm" else []
+    inner = {"Gemm": helper.make_node("Gemm", ["r", "w", "b"], ["m"], name="fc", transB=transposed),
+             "MatMul": helper.make_node("MatMul", ["x", "w"], ["m"], name="fc"),
+             "pointwise": helper.make_node("Conv", ["x", "w", "b"], ["m"], name="fc")}[op]
+    nodes = [*before, inner, helper.make_node("Reshape", ["m", "flat"], ["y"], name="flatten")]
+    width = 36 if op == "pointwise" else 24
+    net = graphs.model(nodes, {"x": shape}, {"y": ["batch", width]},
+                       {"w": weight, "b": np.ones(4, np.float32), "rows": np.array([-1, 5], np.int64),
+                        "flat": np.array([-1, width], np.int64)})
+    data = Dataset("toy", {"x": values(7, *(int(d) for d in shape[1:]))})
+    precisions = ["w8a8", "w4a8", "w2a8"]
+    sim, quantizations = prepared(net, data, precisions)
+    items = items_of(sim, "layers", "weights")
+    together = estimate(sim, asked(precisions, "weights", 7), items, quantizations, data)
+    for p, quantization in enumerate(quantizations):
+        alone = estimate(sim, asked(precisions[p:p + 1], "weights", 7), items, [quantization], data)
+        assert (alone.parts["kl"] > 0).all()
+        assert np.allclose(together.parts["kl"][:, p], alone.parts["kl"][:, 0], rtol=1e-3, atol=1e-4 * alone.parts["kl"].mean())
