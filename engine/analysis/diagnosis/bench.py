@@ -30,7 +30,8 @@ class Bench:
 
     def __init__(self, model: Model, chain: Chain, layer: Layer) -> None:
         node = chain.nodes[layer.name]
-        self.layer, self.output = layer, layer.output
+        self.layer = layer
+        self.output = next(n for n in node.output if n)  # a recurrent layer may have its last state alone
         self.weights = {name: np.array(model.constant(name), dtype=np.float32) for name in layer.weights}
         constants = [n for n in node.input if n and n in model.graph.initializers and n not in self.weights]
         self.reads = tuple(dict.fromkeys(n for n in node.input if n and n not in constants and n not in self.weights))

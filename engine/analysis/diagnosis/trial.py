@@ -27,19 +27,22 @@ def tried(sim: QuantSim, data: Samples, benches: Sequence[Bench], ideas: Sequenc
           progress: Progress = silent) -> list[tuple[Remedy, ...]]:
     """For each set of ideas those that help, the best first: what costs no bits before what does."""
     variants: dict[str, dict[str, Variant]] = {}
+    notes: dict[tuple[str, str], str] = {}
     for n, (facts, remedies) in enumerate(ideas):
         progress(0.5 * n / len(ideas), f"Trying remedies for {facts.layer.name}")
         known = variants.setdefault(facts.layer.name, {})
         for remedy in remedies:
             key = _key(remedy)
-            if key not in known and not _untried(remedy) and (variant := _variant(sim, facts, remedy)) is not None:
-                known[key] = variant
+            if key not in known and not _untried(remedy) and (made := _variant(sim, facts, remedy)) is not None:
+                known[key], notes[facts.layer.name, key] = made
     noise = measure(sim.chain, data, benches, variants, lambda f, m: progress(0.5 + 0.5 * f, m))
-    return [_kept(facts, remedies, {k: float(v.sum()) for k, v in noise.get(facts.layer.name, {}).items()}) for facts, remedies in ideas]
+    return [_kept(facts, remedies, {k: float(v.sum()) for k, v in noise.get(facts.layer.name, {}).items()}, notes)
+            for facts, remedies in ideas]
 
 
-def _variant(sim: QuantSim, facts: LayerFacts, remedy: Remedy) -> Variant | None:
-    """The layer's operands under the changed recipe; None where the recipe or the target refuses it."""
+def _variant(sim: QuantSim, facts: LayerFacts, remedy: Remedy) -> tuple[Variant, str] | None:
+    """The layer's operands under the changed recipe, and a note where the layer's precision changes with it; None where the
+    recipe or the target refuses it."""
     trial = copy.copy(sim)  # its caches of encodings are shared: what is derived here need not be derived again
     try:
         trial.update(apply_change(sim.recipe, remedy.change))
@@ -49,10 +52,13 @@ def _variant(sim: QuantSim, facts: LayerFacts, remedy: Remedy) -> Variant | None
         operands = operands_of(trial, trial.quantization, facts.layer)
     except BadInput:
         return None
-    return {o.name: quantized(o.encoding, o.factor) for o in operands}
+    moved = plan.precision != sim.plan.layer(facts.layer.name).precision and str(plan.precision) not in remedy.title
+    note = f" The target then runs the layer in {plan.precision}." if moved else ""
+    return {o.name: quantized(o.encoding, o.factor) for o in operands}, note
 
 
-def _kept(facts: LayerFacts, remedies: Sequence[Remedy], noise: Mapping[str, float]) -> tuple[Remedy, ...]:
+def _kept(facts: LayerFacts, remedies: Sequence[Remedy], noise: Mapping[str, float],
+          notes: Mapping[tuple[str, str], str]) -> tuple[Remedy, ...]:
     kept = []
     for remedy in remedies:
         if _untried(remedy):
@@ -60,7 +66,7 @@ def _kept(facts: LayerFacts, remedies: Sequence[Remedy], noise: Mapping[str, flo
         elif _key(remedy) in noise:
             gain = decibels(facts.noise[WHOLE], noise[_key(remedy)])
             if gain >= MIN_GAIN_DB:
-                words = f"{remedy.words} Tried on {facts.samples} samples: {_worth(gain)}."
+                words = f"{remedy.words}{notes[facts.layer.name, _key(remedy)]} Tried on {facts.samples} samples: {_worth(gain)}."
                 kept.append(replace(remedy, gain_db=gain, words=words))
     return tuple(sorted(kept, key=lambda r: (r.costs_bits, -(r.gain_db or 0.0) if not r.costs_bits else 0.0)))
 

@@ -15,6 +15,11 @@ def the(operand: Operand) -> str:
     return f"the weight {operand.name}" if operand.kind == "weight" else f"the activation {operand.name}"
 
 
+def way_out(operand: Operand, weight: str, activation: str) -> str:
+    """What helps: weights can have finer scales, activations cannot."""
+    return weight if operand.kind == "weight" else activation
+
+
 def some(indices: list[int], most: int = 5) -> str:
     """A few numbers of channels."""
     return ", ".join(str(i) for i in indices[:most]) + (", …" if len(indices) > most else "")

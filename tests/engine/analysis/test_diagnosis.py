@@ -219,6 +219,30 @@ def test_changes_are_merged() -> None:
     assert data["bypass"] == ["first", "fc"]
 
 
+def test_a_layer_with_its_last_state_alone() -> None:
+    """An LSTM whose sequence nobody reads has no first output; its diagnosis stands all the same."""
+    hidden = 8
+    net = model([helper.make_node("LSTM", ["x", "w", "r"], ["", "last"], name="lstm", hidden_size=hidden),
+                 helper.make_node("Reshape", ["last", "shape"], ["h"], name="flat"),
+                 helper.make_node("Gemm", ["h", "f"], ["out"], name="fc", transB=1)],
+                {"x": [5, "batch", 6]}, {"out": ["batch", 4]},
+                {"w": weights(1, 4 * hidden, 6), "r": weights(1, 4 * hidden, hidden), "f": weights(4, hidden),
+                 "shape": np.array([-1, hidden])})
+    sim = QuantSim(net, Recipe.parse({"mixdown": 1, "target": "generic", "precision": "w3a8"}))
+
+    class Sequences:
+        """The batch is the second axis."""
+
+        def __len__(self) -> int:
+            return 12
+
+        def batch(self, start: int, stop: int) -> dict[str, np.ndarray]:
+            return {"x": np.random.default_rng(0).normal(size=(5, 12, 6)).astype(np.float32)[:, start:stop]}
+
+    sim.calibrate(Sequences())
+    assert {d.layer for d in diagnose(sim, Sequences()) if d.cause == "rounding"} == {"lstm", "fc"}
+
+
 def test_unknown_layers_are_named() -> None:
     sim = QuantSim(gemm(plain()), Recipe(target="generic"))
     sim.calibrate(normal())

@@ -11,7 +11,7 @@ from engine.analysis.diagnosis.kinds import Array, Finding, Variant
 from engine.analysis.diagnosis.operands import Operand
 from engine.analysis.diagnosis.remedies import ideas
 from engine.analysis.diagnosis.thresholds import MAX_OUTLIERS, MIN_SEVERITY, OUTLIER_QUANTILE, OUTLIER_RATIO, TWO_BITS
-from engine.analysis.diagnosis.words import percent, plural, some, the
+from engine.analysis.diagnosis.words import percent, plural, some, the, way_out
 
 REMEDIES = ("finer_scales", "search_range", "more_bits", "blocks", "bypass")
 
@@ -43,8 +43,8 @@ class OutlierChannels:
             ratio = float(reach.max()) / max(rest, 1e-30)
             words = (f"{plural(len(few), 'channel')} of {channels.count} ({some(few.tolist())}) set the range of {the(operand)}: up to "
                      f"{reach.max():.4g}, {ratio:.1f} times as far as all others ({rest:.4g}), which are left with few steps of the shared "
-                     f"scale. That makes {percent(severity)} of this layer's noise. Scales of their own, a range that clips the outliers, "
-                     "or more bits help.")
+                     f"scale. That makes {percent(severity)} of this layer's noise. "
+                     f"{way_out(operand, 'Scales of their own, a', 'A')} range that clips the outliers, or more bits help.")
             evidence = {"outliers": float(len(few)), "channels": float(channels.count), "reach": float(reach.max()),
                         "reach_of_others": rest, "ratio": ratio, "sqnr_db": facts.sqnr_db}
             yield Finding(operand.name, words, severity, evidence, ideas(facts, operand, *REMEDIES))
@@ -69,7 +69,8 @@ class RangeImbalance:
             lost = float(np.log2(most / max(median, 1e-30)))
             words = (f"The channels of {the(operand)} differ in range: half of the {channels.count} stay within {median:.4g}, the widest "
                      f"reaches {most:.4g}, and all share one scale, so that half lose {lost:.1f} bits or more. That makes "
-                     f"{percent(severity)} of this layer's noise. A scale for each channel, or more bits, help.")
+                     f"{percent(severity)} of this layer's noise. {way_out(operand, 'A scale for each channel', 'A narrower range')}, "
+                     "or more bits, help.")
             evidence = {"median_reach": median, "reach": most, "ratio": median / most, "bits_lost": lost, "sqnr_db": facts.sqnr_db}
             yield Finding(operand.name, words, severity, evidence, ideas(facts, operand, *REMEDIES))
 

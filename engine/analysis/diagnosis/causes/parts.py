@@ -8,7 +8,7 @@ from engine.analysis.diagnosis.kinds import Finding, Variant
 from engine.analysis.diagnosis.operands import Operand
 from engine.analysis.diagnosis.remedies import ideas
 from engine.analysis.diagnosis.thresholds import DOMINANT
-from engine.analysis.diagnosis.words import percent, the
+from engine.analysis.diagnosis.words import percent, the, way_out
 
 
 class Clipping:
@@ -49,7 +49,7 @@ class Rounding:
             share, step = facts.part("round", operand), float(encoding.scale.median())
             words = (f"Rounding of {the(operand)} makes {percent(share)} of this layer's noise (SQNR {facts.sqnr_db:.1f} dB): with "
                      f"{operand.bits} bits the steps of {step:.3g} are coarse for its values. "
-                     f"{'Finer scales, a' if operand.kind == 'weight' else 'A'} narrower range or more bits help; each bit takes off 6 dB.")
+                     f"{way_out(operand, 'Finer scales, a', 'A')} narrower range or more bits help; each bit takes off 6 dB.")
             evidence = {"rounding_share": share, "clipping_share": facts.part("clip", operand), "step": step, "bits": float(operand.bits),
                         "sqnr_db": facts.sqnr_db}
             found = ideas(facts, operand, "search_range", "finer_scales", "fold", "more_bits", "blocks", "bypass")
