@@ -60,6 +60,19 @@ def legal_rows(page: Any, precision: str, count: int) -> list[int]:
     return list(page.evaluate(code, precision))[:count]
 
 
+def running(home: Path, project: str, verb: str) -> None:
+    """Waits until the worker is at a job of this verb; what the strip shows may still be an earlier one."""
+    store = Store(home)
+    seen: list[tuple[str, str]] = []
+    for _ in range(300):
+        seen = [(j.verb, j.state) for j in store.jobs.all(project, 5)]
+        if (verb, "running") in seen:
+            store.close()
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"no {verb} ran within 15 s: {seen}")
+
+
 def worker_pid(home: Path) -> int:
     """The process of the worker that serves this home."""
     done = subprocess.run(["pgrep", "-f", f"engine.worker --home {home}"], capture_output=True, text=True, check=True)
@@ -126,10 +139,10 @@ def export_and_download(page: Any, folder: Path) -> None:
 
 def test_a_worker_killed_in_calibration_is_a_message_and_a_restart_works(desk: Desk) -> None:
     page = desk.page
-    open_sample(desk)
+    project = open_sample(desk)
     page.locator(".lt-bar .btn[data-state]").click()
     page.get_by_role("button", name="Calibrate", exact=True).click()
-    page.wait_for_selector(".ro-job:visible")
+    running(desk.home, project, "calibrate")
     os.kill(worker_pid(desk.home), signal.SIGKILL)
     page.wait_for_selector(".md-box.hot")
     words = page.locator(".md-box.hot").inner_text()
@@ -141,10 +154,10 @@ def test_a_worker_killed_in_calibration_is_a_message_and_a_restart_works(desk: D
 
 def test_reload_finds_the_running_job_and_cancel_is_quick(desk: Desk) -> None:
     page = desk.page
-    open_sample(desk)
+    project = open_sample(desk)
     page.locator(".lt-bar .btn[data-state]").click()
     page.get_by_role("button", name="Calibrate", exact=True).click()
-    page.wait_for_selector(".ro-job:visible")
+    running(desk.home, project, "calibrate")
     os.kill(worker_pid(desk.home), signal.SIGSTOP)  # the job stands still, so that the reload cannot miss it
     page.reload()
     page.wait_for_selector(".ro-job:visible .btn")
