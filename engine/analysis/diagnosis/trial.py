@@ -52,7 +52,7 @@ def _variant(sim: QuantSim, facts: LayerFacts, remedy: Remedy) -> tuple[Variant,
         operands = operands_of(trial, trial.quantization, facts.layer)
     except BadInput:
         return None
-    moved = plan.precision != sim.plan.layer(facts.layer.name).precision and str(plan.precision) not in remedy.title
+    moved = plan.precision != sim.plan.layer(facts.layer.name).precision and not plan.bypassed and str(plan.precision) not in remedy.title
     note = f" The target then runs the layer in {plan.precision}." if moved else ""
     return {o.name: quantized(o.encoding, o.factor) for o in operands}, note
 
