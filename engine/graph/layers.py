@@ -94,7 +94,8 @@ def _layer(node: ir.Node, index: int, shapes: Mapping[str, tuple[int, ...]]) -> 
     )
     bias = bias if bias is not None and bias.const_value is not None else None
     names = tuple(str(w.name) for w in weights if w is not None)
-    output_shape = tuple(shapes.get(str(node.outputs[0].name), ()))
+    output = next((str(v.name) for v in node.outputs if v.name), "")  # an LSTM may leave out its sequence
+    output_shape = tuple(shapes.get(output, ()))
     params = sum(math.prod(constant_shape(w)) for w in weights if w is not None) + (math.prod(constant_shape(bias)) if bias else 0)
     channel, inputs = weight_axes(node, index, len(shape))
     return Layer(
@@ -106,7 +107,7 @@ def _layer(node: ir.Node, index: int, shapes: Mapping[str, tuple[int, ...]]) -> 
         weights=names,
         bias=None if bias is None else str(bias.name),
         reads=_reads(node, names),
-        output=str(node.outputs[0].name),
+        output=output,
         channel_axis=channel,
         input_axis=inputs,
         params=params,

@@ -24,7 +24,6 @@ from engine.data import Dataset
 from engine.progress import Progress, part, silent
 from engine.sim.calibration import fixed_batch
 from engine.sim.chain import Chain, Values, batches
-from engine.sim.padding import Padding
 from engine.sim.quantization import FLOAT, Quantization
 from engine.sim.segment_session import RAW
 from engine.sim.tails import Places, Tail, changed
@@ -76,7 +75,6 @@ class Sweep:
         self.chain, self.question, self.items = chain, question, items
         self.score = score
         self.batch = 1 if fixed_batch(chain) else batch
-        self._padding = Padding.of(chain.model)
         switch = switched_on if question.mode == "one-on" else switched_off
         self.bases = self._bases(quantizations, switch)
 
