@@ -14,7 +14,7 @@ from app.bench import Bench
 from app.figures.heatmap import heatmap_figure
 from app.figures.scores import bars_figure, scatter_figure
 from app.figures.template import CONFIG
-from app.sensitivity import ask, cells, rows, scale, view, words
+from app.sensitivity import ask, cells, panel_words, rows, scale, view, words
 from app.sensitivity.cells import Scores
 from app.sensitivity.view import View
 
@@ -45,13 +45,17 @@ def _body(project: str, live: bool) -> None:
     """All below the bar; asks again by itself while a job runs."""
     client, seen, desk = state.client(), view.of(project), state.window().desk(project)
     found = benches.load(client, project, desk.current)
-    known = ask.gather(client, found, seen)
-    scores = cells.merge(known.estimate, known.exact, seen.score)
-    if bool(found.active) != live or ask.automatic(found, seen, known) is not None:
-        st.rerun()
-    precision = rows.shown_precision(scores, seen.precision, "")
     with st.container(key="panel_question"):
-        controls.draw(found, seen, known, scores)
+        with st.container(key="sens_controls", horizontal=True, gap="small", vertical_alignment="bottom"):
+            controls.question(found, seen)
+            known = ask.gather(client, found, seen)
+            if bool(found.active) != live or ask.automatic(found, seen, known) is not None:
+                st.rerun()
+            if seen.side == "Layer" and benches.ensure(client, found):
+                st.rerun()
+            scores = controls.answer(found, seen, known)
+        controls.status(found, seen, known, scores)
+    precision = rows.shown_precision(scores, seen.precision, "")
     with st.container(key="panel_heat"):
         _heat(found, seen, known, scores, precision)
     with st.container(key="stack_scores"):
@@ -61,24 +65,24 @@ def _body(project: str, live: bool) -> None:
     with middle, st.container(key="panel_low_scatter"):
         _scatter(found, seen, scores, precision)
     with right, st.container(key="panel_low_side"):
-        side.draw(found, seen, desk, scores, selected_item(found, seen, scores))
+        side.draw(found, seen, desk, scores, selected_item(found, seen, scores), precision)
 
 
 def _heat(found: Bench, seen: View, known: ask.Known, scores: Scores, precision: str) -> None:
-    left, right = st.columns([5, 1], gap="small", vertical_alignment="center")
-    left.html(markup.title("Items and precisions", words.title(seen, scores) + (": " + words.direction(scores) if scores.items else "")))
-    chosen = right.segmented_control(
-        "Order",
-        list(view.ORDERS),
-        default=seen.order,
-        format_func=view.ORDERS.get,
-        key="sens-order",
-        label_visibility="collapsed",
-        required=True,
-    )
+    with st.container(key="sens_head", horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        st.html(markup.title("Items and precisions", panel_words.heat_note(seen, scores)), width="stretch")
+        chosen = st.segmented_control(
+            "Order",
+            list(view.ORDERS),
+            default=seen.order,
+            format_func=view.ORDERS.__getitem__,
+            key="sens-order",
+            label_visibility="collapsed",
+            required=True,
+        )
     seen.order = str(chosen or seen.order)
     if not scores.items:
-        st.html(markup.text(words.nothing_yet(known.running, seen.mode)))
+        st.html(markup.text(panel_words.nothing_yet(known.running, seen.mode)))
         return
     order = cells.ordered(scores, precision, seen.order)
     names = words.short_names(order)
@@ -100,7 +104,7 @@ def _heat(found: Bench, seen: View, known: ask.Known, scores: Scores, precision:
         on_select=lambda: _picked(found, seen, scores, "sens-heat"),
         selection_mode="points",
     )
-    st.html(words.legend(scores))
+    st.html(panel_words.legend(scores))
 
 
 def _bars(found: Bench, seen: View, scores: Scores, precision: str) -> None:
@@ -108,10 +112,8 @@ def _bars(found: Bench, seen: View, scores: Scores, precision: str) -> None:
         st.html(markup.title("Ranking", ""))
         return
     noise = cells.is_noise(scores, precision)
-    st.html(
-        markup.title(f"Ranking at {precision.upper()}", "noise: network order" if noise else "95 % intervals; at the right: rank, 95 %")
-    )
-    st.html(markup.text(words.ranking_words(scores, precision)))
+    st.html(markup.title(f"Ranking at {precision.upper()}", panel_words.ranking_note(scores, noise)))
+    st.html(markup.text(panel_words.ranking_words(scores, precision)))
     item = selected_item(found, seen, scores)
     figure = bars_figure(
         state.theme(),

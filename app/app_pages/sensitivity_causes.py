@@ -14,44 +14,61 @@ from app.sensitivity import causes
 from app.state import Desk
 
 
-def draw(found: Bench, desk: Desk, layers: list[str]) -> None:
-    """The diagnoses of these layers; asked for once for each recipe."""
+def draw(found: Bench, desk: Desk, layers: list[str], now: str, shown: str) -> None:
+    """The diagnoses of these layers at the precision in use, or at the one that the figures show."""
     if not causes.measurable(found) or not layers:
         st.html(markup.text("Causes are found by running the layer on calibration data; there are none yet."))
         return
-    client = state.client()
-    result = causes.latest(client, found, layers)
+    options = {"shown": f"at {shown}", "now": f"in use, {now}"} if shown and shown != now else {"now": f"in use, {now}"}
+    where = st.segmented_control(
+        "Precision",
+        list(options),
+        default=next(iter(options)),
+        format_func=options.__getitem__,
+        required=True,
+        key=f"sens-causes-{'-'.join(options)}",
+        label_visibility="collapsed",
+    )
+    precision = shown if where == "shown" else ""
+    asked = causes.arguments(found, layers, precision)
+    result = causes.latest(state.client(), found, asked)
     if result is None:
-        _asked(found, layers)
+        _asked(found, asked)
         return
-    shown = list(result.get("diagnoses", []))
-    if not shown:
+    diagnoses = list(result.get("diagnoses", []))
+    if not diagnoses:
         st.html(markup.text(causes.HEALTHY))
-    for number, diagnosis in enumerate(shown):
+    for number, diagnosis in enumerate(diagnoses):
         st.html(causes.card(diagnosis, len(layers) > 1))
         for place, remedy in enumerate(diagnosis.get("remedies", [])):
-            _remedy(found, desk, diagnosis, remedy, f"{number}-{place}")
+            _remedy(found, desk, diagnosis, remedy, layers, precision, f"{number}-{place}")
 
 
-def _asked(found: Bench, layers: list[str]) -> None:
-    job = causes.job(found, layers)
-    if job is not None and job.state == "failed":
-        st.html(markup.text(job.error))
-    elif job is None or job.state in ("queued", "running"):
-        if job is None and not found.stopped:
-            state.client().submit(found.project.id, causes.VERB, causes.arguments(found, layers))
-            st.rerun()
-        st.html(markup.text("Looking for causes: the layer runs alone, with one fault removed at a time\u2026"))
-    elif st.button("Find causes", key="sens-causes"):
-        state.client().submit(found.project.id, causes.VERB, causes.arguments(found, layers))
-        st.rerun()
+def _asked(found: Bench, asked: Mapping[str, Any]) -> None:
+    job = causes.job(found, asked)
+    if job is None and not found.stopped:
+        _start(found, asked)
+    if job is not None and job.state in ("failed", "cancelled"):
+        st.html(markup.text(job.error or "The search for causes was cancelled."))
+        if st.button("Find causes", key="sens-causes-again"):
+            _start(found, asked)
+        return
+    st.html(markup.text("Looking for causes: the layer runs alone, with one fault taken away at a time\u2026"))
 
 
-def _remedy(found: Bench, desk: Desk, diagnosis: Mapping[str, Any], remedy: Mapping[str, Any], key: str) -> None:
+def _start(found: Bench, asked: Mapping[str, Any]) -> None:
+    state.client().submit(found.project.id, causes.VERB, asked)
+    st.rerun()
+
+
+def _remedy(
+    found: Bench, desk: Desk, diagnosis: Mapping[str, Any], remedy: Mapping[str, Any], layers: list[str], precision: str, key: str
+) -> None:
     with st.container(key=f"sens_remedy_{key}", horizontal=True, gap="small", vertical_alignment="center"):
         if st.button(str(remedy["title"]), key=f"sens-remedy-{key}", help=str(remedy["words"])):
             doc = recipes.read(state.client().state(found.project.id).recipe)
-            text = recipes.write(causes.changed(doc, remedy["change"]))
-            state.moved(desk, benches.edit(state.client(), found.project.id, text, causes.label(diagnosis, remedy)))
+            text = recipes.write(causes.changed(causes.at(doc, found, layers, precision), remedy["change"]))
+            said = causes.label(diagnosis, remedy, precision)
+            state.moved(desk, benches.edit(state.client(), found.project.id, text, said))
             st.rerun()
         st.html(markup.foot(causes.worth(remedy)))

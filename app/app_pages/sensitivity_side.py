@@ -10,24 +10,30 @@ from app.app_pages import inspector, sensitivity_causes
 from app.bench import Bench
 from app.figures.scores import ladder_figure
 from app.figures.template import CONFIG
-from app.sensitivity import rows, scale, view, words
+from app.sensitivity import panel_words, rows, scale, view
 from app.sensitivity.cells import Scores
 from app.sensitivity.view import View
 from app.state import Desk
 
 
-def draw(found: Bench, seen: View, desk: Desk, scores: Scores, item: str) -> None:
+def draw(found: Bench, seen: View, desk: Desk, scores: Scores, item: str, shown: str) -> None:
     """The panel."""
-    chosen = st.segmented_control("Selected", view.SIDES, default=seen.side, key="sens-side", label_visibility="collapsed", required=True)
+    with st.container(key="sens_side", horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        chosen = st.segmented_control(
+            "Selected", view.SIDES, default=seen.side, key="sens-side", label_visibility="collapsed", required=True
+        )
+        if st.button("Open on the Desk", key="sens-desk", help="The same layer is selected there"):
+            shell.go("desk", found.project.id)
+            st.rerun()
     seen.side = str(chosen or seen.side)
     if seen.side == "Layer":
         inspector.draw(found, desk)
         return
     layers = list(scores.members.get(item, ())) if scores.items else [str(found.layers[desk.current]["name"])]
     now = rows.current_precision(found, layers[0]) if layers else ""
-    st.html(words.item_title(item or (layers[0] if layers else ""), layers, now))
+    st.html(panel_words.item_title(item or (layers[0] if layers else ""), layers, now))
     if seen.side == "Causes":
-        sensitivity_causes.draw(found, desk, layers)
+        sensitivity_causes.draw(found, desk, layers, now, shown)
         return
     if scores.items and item:
         _ladder(scores, found, item, now)
@@ -54,9 +60,6 @@ def _set(found: Bench, desk: Desk, layers: list[str], now: str, reasons: dict[st
                 text, key=f"sens-set-{what}", type="primary" if what == now else "secondary", disabled=bool(why), help=why or None
             ):
                 put(found, desk, layers, what)
-        if st.button("Open on the Desk", key="sens-desk"):
-            shell.go("desk", found.project.id)
-            st.rerun()
 
 
 def put(found: Bench, desk: Desk, layers: list[str], what: str) -> None:

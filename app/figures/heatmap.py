@@ -99,7 +99,8 @@ def _ticks(columns: Sequence[str], how: str, room: float) -> tuple[Figure, int]:
             firsts.setdefault(name.split(".")[0], i)
         spread = list(firsts.items())[:: max(1, len(firsts) // 30)]
         return {"tickvals": [i for _, i in spread], "ticktext": [n[:10] for n, _ in spread], "tickangle": 0, "tickfont": {"size": 9}}, 22
-    ticks: Figure = {"tickvals": list(range(len(columns))), "tickfont": {"size": 10 if len(columns) < 40 else 9, "family": FONT}}
+    tight = len(columns) >= 40 or max(map(len, columns), default=0) * 5.5 > 0.7 * room  # 0.7: the same columns at 1024
+    ticks: Figure = {"tickvals": list(range(len(columns))), "tickfont": {"size": 9 if tight else 10, "family": FONT}}
     lines = [c.rpartition(".") for c in columns]
     if how == "numbers" and max((len(w) for head, _, tail in lines for w in (head, tail)), default=0) * 5.5 < room:
         return ticks | {"tickangle": 0, "ticktext": [f"{head}<br>{tail}" if head else f"{tail}<br> " for head, _, tail in lines]}, 32

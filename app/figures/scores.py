@@ -12,7 +12,7 @@ from app.figures.template import Figure, layout, upright
 from app.theme import tokens
 
 SYMBOLS = {"conv": "square", "pw": "circle", "dw": "line-ns", "gemm": "triangle-up", "se": "diamond"}
-ROW = 16
+ROW = 18
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,8 @@ def bars_figure(
         "error_x": _scaled(errors(drawn, theme), scale),
         "hovertemplate": "<b>%{customdata[0]}</b><br>%{customdata[2]}<extra></extra>",
     }
-    shapes = [upright(fair * scale, c["text3"], "dot")] if fair else []
+    top = max((r.high or r.value or 0.0 for r in drawn), default=0.0)
+    shapes = [upright(fair * scale, c["text3"], "dot")] if fair and fair < 1.6 * top else []  # far beyond the bars it would flatten them
     if selected in place:
         shapes.append(
             {
@@ -97,7 +98,7 @@ def bars_figure(
         "ticktext": [f"<b>{r.label}</b>" if r.item == selected else r.label for r in rows],
     }
     wide = 16 + 6 * max((len(r.label) for r in rows), default=4)
-    x = {"title": title, "nticks": 6, "rangemode": "tozero"}
+    x = {"title": title, "nticks": 6, "rangemode": "tozero", "exponentformat": "power"}
     return {
         "data": [bar, *_words(theme, rows, place)],
         "layout": layout(
@@ -215,7 +216,7 @@ def scatter_figure(
     selected: str = "",
     fair: float | None = None,
     scale: float = 1.0,
-    height: int = 300,
+    height: int = 330,
 ) -> Figure:
     """Share of the size against the score, so that what is cheap to protect stands apart from what is not."""
     c = tokens(theme)

@@ -19,12 +19,16 @@ LAYERWISE = ("layers", "bypass", "precision", "candidates")
 
 @dataclass(frozen=True)
 class Known:
-    """The estimate and the exact (or cumulative, data-free) answer, as far as they are there."""
+    """The estimate and the exact (or cumulative, data-free) answer, as far as they are there.
+
+    `asked` tells that the exact one answers just this question, not the same one on other samples.
+    """
 
     estimate: Result | None = None
     exact: Result | None = None
     job: Any | None = None
     ended: Any | None = None
+    asked: bool = False
 
     @property
     def running(self) -> bool:
@@ -74,13 +78,16 @@ def gather(client: Any, found: Bench, view: View) -> Known:
     """All that is known for this view."""
     if not precisions(found.doc):
         return Known()
-    estimate = latest(client, found, arguments(found, view, "estimate")) if measurable(found) and view.mode != "data-free" else None
+    estimate = (
+        latest(client, found, arguments(found, view, "estimate")) if measurable(found) and view.mode in ("estimate", "one-on") else None
+    )
     asked = arguments(found, view)
     job, ended = _job(found.jobs, asked), _job(found.jobs, asked, active=False)
     if view.mode == "estimate":
         return Known(estimate, None, job, ended)
-    exact = latest(client, found, asked) or getattr(job or ended, "partial", None) or _other(client, found, view)
-    return Known(estimate if view.mode in EXACT else None, exact, job, ended)
+    whole = latest(client, found, asked)
+    exact = whole or getattr(job or ended, "partial", None) or _other(client, found, view)
+    return Known(estimate if view.mode == "one-on" else None, exact, job, ended, whole is not None)
 
 
 def latest(client: Any, found: Bench, asked: Mapping[str, Any]) -> Result | None:
@@ -108,7 +115,7 @@ def automatic(found: Bench, view: View, known: Known) -> dict[str, Any] | None:
     """What is started without being asked for: the estimate, or the error of the weights; both are quick."""
     if found.stopped or not precisions(found.doc) or found.model is None:
         return None
-    mode = "estimate" if measurable(found) and view.mode in ("estimate", *EXACT) else "data-free"
+    mode = "estimate" if measurable(found) and view.mode in ("estimate", "one-on") else "data-free"
     if mode == "data-free" and view.mode != "data-free":
         return None
     missing = known.estimate is None if mode == "estimate" else known.exact is None

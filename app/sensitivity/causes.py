@@ -10,7 +10,7 @@ from app import recipes
 from app.bench import Bench
 from app.sensitivity.ask import measurable
 
-__all__ = ["HEALTHY", "VERB", "arguments", "card", "changed", "job", "label", "latest", "measurable", "worth"]
+__all__ = ["HEALTHY", "VERB", "arguments", "at", "card", "changed", "job", "label", "latest", "measurable", "worth"]
 VERB = "diagnose"
 HEALTHY = (
     "Nothing stands out: at the precision in use this layer's noise has no single cause that explains a tenth of it, or the layer is quiet "
@@ -19,21 +19,25 @@ HEALTHY = (
 SHORT = {"layers": "precision", "tensors": "type"}
 
 
-def arguments(found: Bench, layers: Sequence[str]) -> dict[str, Any]:
-    """What the verb is given: the recipe as it is, because the cause depends on the bits in use."""
-    return {"recipe": found.recipe, "layers": list(layers)}
+def arguments(found: Bench, layers: Sequence[str], precision: str = "") -> dict[str, Any]:
+    """What the verb is given: the recipe with the bits in question, because the cause depends on them."""
+    return {"recipe": recipes.write(at(found.doc, found, layers, precision)) if precision else found.recipe, "layers": list(layers)}
 
 
-def latest(client: Any, found: Bench, layers: Sequence[str]) -> Mapping[str, Any] | None:
-    """The diagnoses for this recipe, where they are known."""
-    result: Mapping[str, Any] | None = client.latest(found.project.id, VERB, found.recipe, layers=list(layers))
+def at(doc: recipes.Doc, found: Bench, layers: Sequence[str], precision: str) -> recipes.Doc:
+    """The recipe with these layers at a precision; unchanged for none."""
+    return recipes.edit_layers(doc, layers, precision, found.layers) if precision else doc
+
+
+def latest(client: Any, found: Bench, asked: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The diagnoses that were asked for, where they are known."""
+    result: Mapping[str, Any] | None = client.latest(found.project.id, VERB, asked["recipe"], layers=asked["layers"])
     return result
 
 
-def job(found: Bench, layers: Sequence[str]) -> Any | None:
+def job(found: Bench, asked: Mapping[str, Any]) -> Any | None:
     """The newest job that asked for them."""
-    asked = arguments(found, layers)
-    return next((j for j in found.jobs if j.verb == VERB and dict(j.args) == asked), None)
+    return next((j for j in found.jobs if j.verb == VERB and dict(j.args) == dict(asked)), None)
 
 
 def card(diagnosis: Mapping[str, Any], named: bool) -> str:
@@ -61,9 +65,9 @@ def worth(remedy: Mapping[str, Any]) -> str:
     return said + (", costs bits" if remedy.get("costs_bits") else "")
 
 
-def label(diagnosis: Mapping[str, Any], remedy: Mapping[str, Any]) -> str:
+def label(diagnosis: Mapping[str, Any], remedy: Mapping[str, Any], precision: str = "") -> str:
     """The line of history."""
-    return f"{diagnosis.get('layer')}: {remedy.get('title')}"[:120]
+    return f"{diagnosis.get('layer')}: {precision + ', ' if precision else ''}{remedy.get('title')}"[:120]
 
 
 def changed(doc: recipes.Doc, change: Mapping[str, Any]) -> recipes.Doc:

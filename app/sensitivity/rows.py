@@ -14,7 +14,7 @@ from app.sensitivity import scale, words
 from app.sensitivity.cells import Cell, Scores, is_noise, ordered, rank_text
 from app.table import illegal
 
-MOST = 16  # bars that are drawn; the rest is in the heatmap and the files
+MOST = 14  # bars that are drawn; the rest is in the heatmap and the files
 LOG = ("kl", "mse")
 Reasons = Mapping[str, Mapping[str, str]]
 
