@@ -32,6 +32,7 @@ def draw() -> None:
         return
     seen = view.of(found.project.id)
     seen.with_data(ask.measurable(found))
+    ask.begin(state.client(), found, seen)
     known = ask.gather(state.client(), found, seen)
     asked = ask.automatic(found, seen, known)
     if asked is not None:

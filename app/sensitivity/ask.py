@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from app import recipes
@@ -88,6 +88,15 @@ def gather(client: Any, found: Bench, view: View) -> Known:
     whole = latest(client, found, asked)
     exact = whole or getattr(job or ended, "partial", None) or _other(client, found, view)
     return Known(estimate if view.mode == "one-on" else None, exact, job, ended, whole is not None)
+
+
+def begin(client: Any, found: Bench, view: View) -> None:
+    """A window that opens the page begins with exact figures where there are any, else with the estimate."""
+    if not view.fresh:
+        return
+    view.fresh = False
+    if measurable(found) and view.mode == "estimate" and gather(client, found, replace(view, mode="one-on")).exact is not None:
+        view.mode = "one-on"
 
 
 def latest(client: Any, found: Bench, asked: Mapping[str, Any]) -> Result | None:

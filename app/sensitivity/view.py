@@ -40,6 +40,7 @@ class View:
     side: str = "Scores"
     item: str = ""
     rev: int = 0
+    fresh: bool = True
     samples: dict[str, int] = field(default_factory=dict)
     asked: set[str] = field(default_factory=set)
 

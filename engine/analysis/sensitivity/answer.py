@@ -29,6 +29,7 @@ from engine.sim.quantsim import QuantSim
 Partial = Callable[[dict[str, Any]], None]
 NO_DATA = Dataset("none", {"none": np.zeros((1, 1), np.float32)})
 TELL_SECONDS = 1.0  # results are shown about this often while they come
+TELL_SHARE = 9  # and never more often than lets nine tenths of the time go into the sweep: many items make telling dear
 
 
 @dataclass
@@ -103,13 +104,15 @@ def _exact(asked: Asked, progress: Progress) -> tuple[Table, dict[str, Any]]:
         table.kinds["metric_drop"] = metric_kind(asked.metric)
     sweep = Sweep(asked.sim.chain, asked.question, asked.items, asked.quantizations, scorer(asked, table), asked.batch)
     known = 0 if asked.cache is None else asked.cache.load(sweep, table)
-    told = time.monotonic()
+    told, cost = time.monotonic(), 0.0
 
     def after() -> None:
-        nonlocal told
-        if asked.partial is not None and time.monotonic() - told > TELL_SECONDS:
-            told = time.monotonic()
+        nonlocal told, cost
+        now = time.monotonic()
+        if asked.partial is not None and now - told > max(TELL_SECONDS, TELL_SHARE * cost):
             asked.partial(to_json(table, asked, {}))
+            told = time.monotonic()
+            cost = told - now
 
     spent: dict[str, Any] = {"cached_cells": known}
     try:
