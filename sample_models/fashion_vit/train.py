@@ -15,6 +15,7 @@ from sample_models.fashion_vit.model import FashionViT
 PLANS = (
     Plan(epochs=7, learning_rate=3e-3, weight_decay=0.02, warmup=0.05, shift=0),
     Plan(epochs=5, learning_rate=2e-3, weight_decay=0.02, shift=0, seed=1),
+    Plan(epochs=9, learning_rate=3e-3, weight_decay=0.0, shift=0, seed=2),
 )
 
 if __name__ == "__main__":
