@@ -137,7 +137,9 @@ def _bars(found: Bench, seen: View, scores: Scores, precision: str) -> None:
 
 def _scatter(found: Bench, seen: View, scores: Scores, precision: str) -> None:
     st.html(markup.title("Size against sensitivity", f"at {precision}; upper left: cheap to protect" if scores.items else ""))
-    if not scores.items:
+    nothing = panel_words.nothing_to_draw(scores, precision)
+    if not scores.items or nothing:
+        st.html(markup.text(nothing))
         return
     figure = scatter_figure(
         state.theme(),

@@ -100,7 +100,7 @@ def status(found: Bench, seen: View, known: ask.Known, scores: Scores) -> None:
     """One line: what the mode means, or how far the job is; and what is missing."""
     job: Any = known.job
     if job is not None:
-        left = "waiting for the worker" if job.state == "queued" else f"{100 * job.fraction:.0f} % \u00b7 {numbers.seconds(job.eta)}"
+        left = "waiting for the worker" if job.state == "queued" else panel_words.time_left(float(job.fraction), numbers.seconds(job.eta))
         st.html(panel_words.progress(f"Scoring {view.ITEMS[seen.items].lower()}: {job.message or 'starting'}", left, float(job.fraction)))
         return
     ended = known.ended

@@ -44,6 +44,9 @@ def draw(found: Bench, seen: View, desk: Desk, scores: Scores, item: str, shown:
 def _ladder(scores: Scores, found: Bench, item: str, now: str) -> None:
     drawn = rows.ladder_rows(scores, item, rows.refusals(found, scores), now)
     log = scores.score in rows.LOG
+    if all(r.below for r in drawn if r.value is not None):
+        st.html(markup.text("Below resolution at every precision: the samples do not tell these drops from zero."))
+        return
     st.html(markup.caption("Sensitivity by precision", "95 % interval; diamond: in use"))
     figure = ladder_figure(state.theme(), drawn, rows.axis_title(scores), log, scale.fair_line(scores), rows.factor(scores))
     st.plotly_chart(figure, theme=None, key="sens-ladder", config=CONFIG)

@@ -6,9 +6,8 @@ as on the rack: numbers in the cells, glyphs, or (below 9 px) bars whose height 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from app.figures.shades import ink, mix, shade
 from app.figures.template import FONT, Figure, layout
@@ -172,13 +171,14 @@ def _marks(theme: str, cells: Sequence[HeatCell], rows: int, how: str) -> Figure
 def _crosses(theme: str, cells: Sequence[HeatCell], rows: int, how: str) -> Figure:
     c, shown = tokens(theme), [x for x in cells if x.illegal]
     size = {"numbers": 22, "glyphs": 11, "bars": 3}[how]
+    color = [c["text3"] if x.estimate or not x.known else c["surface"] for x in shown]
     return {
         "type": "scatter",
         "mode": "markers",
         "x": [x.column for x in shown],
         "y": [rows - 1 - x.row for x in shown],
         "hoverinfo": "skip",
-        "marker": {"symbol": "x-thin", "size": size, "opacity": 0.75, "color": c["text3"], "line": {"width": 1.1, "color": c["text3"]}},
+        "marker": {"symbol": "x-thin", "size": size, "opacity": 0.85, "color": color, "line": {"width": 1.2, "color": color}},
     }
 
 
@@ -221,8 +221,3 @@ def _frames(theme: str, columns: int, rows: int, selected: int, chosen: int, noi
             }
         )
     return out
-
-
-def cell_rows(cells: Sequence[HeatCell]) -> list[Mapping[str, Any]]:
-    """The cells as plain rows, for tests and screen readers."""
-    return [vars(cell) for cell in cells]

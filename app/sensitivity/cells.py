@@ -124,7 +124,7 @@ def _rankings(answers: Sequence[Result], cells: Mapping[Place, Cell]) -> dict[st
 def ordered(scores: Scores, precision: str, order: str) -> list[str]:
     """Items in network order or, unless the ranking is noise, the worst first; unknown ones stay last."""
     ranking = scores.rankings.get(precision)
-    if order != "score" or ranking is None or ranking.get("noise"):
+    if order != "score" or ranking is None or is_noise(scores, precision):
         return list(scores.items)
     if scores.score == ranking.get("score"):
         ranks = {r["layer"]: r["rank"] for r in ranking["ranks"]}
@@ -143,13 +143,14 @@ def harm(scores: Scores, item: str, precision: str) -> float:
 
 def is_noise(scores: Scores, precision: str) -> bool:
     """Whether the order at this precision is no better than chance."""
-    return bool(scores.rankings.get(precision, {}).get("noise"))
+    ranking = scores.rankings.get(precision, {})
+    return bool(ranking.get("noise")) and ranking.get("score") == scores.score
 
 
 def rank_text(scores: Scores, precision: str, item: str) -> str:
-    """The rank interval of an item: `1`, `2–11`; nothing where the order is noise."""
+    """The rank interval of an item: `1`, `2–11`; nothing where the order is noise, or another score was ranked."""
     ranking = scores.rankings.get(precision)
-    if ranking is None or ranking.get("noise"):
+    if ranking is None or ranking.get("noise") or ranking.get("score") != scores.score:
         return ""
     row = next((r for r in ranking["ranks"] if r["layer"] == item), None)
     return "" if row is None else str(row["low"]) if row["low"] == row["high"] else f"{row['low']}\u2013{row['high']}"

@@ -25,8 +25,9 @@ def ranking_note(scores: Scores, noise: bool) -> str:
         return "noise: network order"
     if scores.mode == "data-free":
         return "of the weights alone; at the right: rank"
+    ranked = all(r.get("score") == scores.score for r in scores.rankings.values())
     what = "what is left when it stays float" if scores.mode == "one-off" else "95 % intervals"
-    return f"{what}; at the right: rank, 95 %"
+    return f"{what}; at the right: rank, 95 %" if ranked else what
 
 
 def run_button(mode: str, known: bool, begun: bool) -> tuple[str, str, bool]:
@@ -50,6 +51,8 @@ def status(view: View, answer: Mapping[str, Any] | None, scores: Scores, ended: 
     said = [f"{MODES[view.mode]}: {MEANING[view.mode]}."]
     if answer is not None and answer.get("seconds") is not None and view.mode != "data-free":
         said.append(f"Made from {answer.get('samples', 0):,} samples in {answer['seconds']:.1f} s.")
+    if view.mode == "one-on" and scores.items and not scores.exact:
+        said.append("So far all are estimates: Run exact replaces them.")
     if ended == "cancelled" and 0 < scores.exact < scores.whole:
         said.append("Stopped; what was scored is kept, and Run goes on from there.")
     if scores.items and view.score != scores.score:
@@ -99,7 +102,14 @@ def ranking_words(scores: Scores, precision: str) -> str:
     ranking = scores.rankings.get(precision)
     if scores.mode == "data-free":
         return "Computed from the weights, without samples; such an order says little about the output."
-    return "" if ranking is None else str(ranking.get("words") or "")
+    if ranking is None:
+        return ""
+    if ranking.get("score") != scores.score:
+        own = [c for (_, p), c in scores.cells.items() if p == precision]
+        lost = sum(c.below for c in own)
+        said = f"{lost} of {len(own)} are below resolution: their interval includes zero. " if lost else ""
+        return f"{said}Ranks are settled by {score_name(str(ranking.get('score')))}."
+    return str(ranking.get("words") or "")
 
 
 def racing_words(answer: Mapping[str, Any] | None) -> str:
@@ -133,4 +143,20 @@ def scale_words(scores: Scores) -> str:
         steps = f"amber above {scale.WATCH:g}\u00d7, red above {scale.HOT:g}\u00d7"
         lead = "numbers" if len(scores.items) <= NUMBERED else "colour"
         return f"{lead}: times the fair share {share} ({scale.BUDGET:g} nats over {len(scores.items)}); {steps}"
-    return f"fair share: 2 points over {len(scores.items)}; amber above {scale.WATCH:g}\u00d7, red above {scale.HOT:g}\u00d7"
+    zero = "\u2248 0: below resolution; " if scores.score == "metric_drop" else ""
+    return f"{zero}fair share: 2 points over {len(scores.items)}; amber above {scale.WATCH:g}\u00d7, red above {scale.HOT:g}\u00d7"
+
+
+def nothing_to_draw(scores: Scores, precision: str) -> str:
+    """In place of points, where there are none."""
+    own = [c for (_, p), c in scores.cells.items() if p == precision]
+    return (
+        f"At {precision} nothing is above resolution: {SCORES[scores.score].lower()} needs more samples."
+        if own and all(c.below for c in own)
+        else ""
+    )
+
+
+def time_left(job_fraction: float, left: str) -> str:
+    """Percent and time left."""
+    return " \u00b7 ".join(w for w in (f"{100 * job_fraction:.0f} %", left) if w)

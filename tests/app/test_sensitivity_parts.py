@@ -152,3 +152,16 @@ def test_a_remedy_merges_into_the_recipe() -> None:
     new = causes.changed(doc, {"layers": {"a": {"weights": {"granularity": "per_channel"}}}, "tensors": {"t": {"method": "mse"}}})
     assert new["layers"] == {"a": {"precision": "w4a8", "weights": {"granularity": "per_channel"}}, "b": "w4a8"}
     assert new["tensors"] == {"t": {"method": "mse"}} and doc["layers"]["a"] == "w4a8"
+
+
+def test_another_score_has_neither_the_ranks_nor_the_confidence_of_the_ranked_one() -> None:
+    both = answer(KL)
+    drops = answer(dict.fromkeys(KL, 0.001), score="metric_drop", below_resolution=True)
+    both["scores"] += drops["scores"]
+    both["kinds"] |= drops["kinds"]
+    scores = cells.merge(None, both, "metric_drop")
+    assert cells.rank_text(scores, "w4a8", "b") == ""
+    assert panel_words.ranking_words(scores, "w4a8").startswith("3 of 3 are below resolution")
+    assert "rank" not in panel_words.ranking_note(scores, False)
+    assert "nothing is above resolution" in panel_words.nothing_to_draw(scores, "w4a8")
+    assert panel_words.nothing_to_draw(cells.merge(None, both), "w4a8") == ""
