@@ -1,5 +1,6 @@
 """The heatmap of items and precisions: filled cells are exact, hollow ones estimates, crossed ones illegal.
 
+An exact cell fills as its samples come in.
 Cells are bars, so that each has an outline, a fill and a mark of its own. Columns come in three densities,
 as on the rack: numbers in the cells, glyphs, or (below 9 px) bars whose height says the step.
 """
@@ -34,6 +35,7 @@ class HeatCell:
     text: str
     hover: str
     illegal: bool = False
+    filled: float = 1.0
 
 
 def density(columns: int, width: int = WIDTH) -> str:
@@ -113,8 +115,9 @@ def _bars(theme: str, cells: Sequence[HeatCell], rows: int, how: str) -> Figure:
     fill, edge, height = [], [], []
     for cell in cells:
         color = shade(theme, cell.step, cell.strength) if cell.known else c["surface"]
-        hollow = cell.estimate or not cell.known
-        fill.append(mix(c["surface"], color, 0.26 if how != "bars" else 0.5) if hollow else color)
+        done = 0.0 if cell.estimate or not cell.known else cell.filled
+        hollow, empty = done < 1, 0.26 if how != "bars" else 0.5
+        fill.append(mix(c["surface"], color, empty + (1 - empty) * done))
         edge.append(mix(color, c[cell.step], 0.45) if cell.known and hollow else color if cell.known else c["line"])
         height.append(HEIGHTS[cell.step] if how == "bars" else 0.86)
     line = 1.3 if how == "numbers" else 0.8 if how == "glyphs" else 0

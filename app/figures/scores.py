@@ -239,6 +239,8 @@ def scatter_figure(
             "line": {"width": 1.8, "color": [c["accent"] if r.item == selected else c[r.kind] for r in shown]},
         },
     }
+    top = max((r.value or 0.0 for r in shown), default=0.0)
+    fair = fair if fair and fair < 10 * top else None
     shapes: list[Figure] = (
         [
             {

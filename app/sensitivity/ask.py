@@ -86,7 +86,9 @@ def gather(client: Any, found: Bench, view: View) -> Known:
     if view.mode == "estimate":
         return Known(estimate, None, job, ended)
     whole = latest(client, found, asked)
-    exact = whole or getattr(job or ended, "partial", None) or _other(client, found, view)
+    exact = whole or getattr(job or ended, "partial", None)
+    if exact is None and (best := _best(client, found, view)) is not None:
+        exact = best[0]
     return Known(estimate if view.mode == "one-on" else None, exact, job, ended, whole is not None)
 
 
@@ -95,8 +97,9 @@ def begin(client: Any, found: Bench, view: View) -> None:
     if not view.fresh:
         return
     view.fresh = False
-    if measurable(found) and view.mode == "estimate" and gather(client, found, replace(view, mode="one-on")).exact is not None:
-        view.mode = "one-on"
+    known = _best(client, found, replace(view, mode="one-on")) if measurable(found) and view.mode == "estimate" else None
+    if known is not None:
+        view.mode, view.samples["one-on"], view.racing = "one-on", known[1], known[2]
 
 
 def latest(client: Any, found: Bench, asked: Mapping[str, Any]) -> Result | None:
@@ -106,13 +109,13 @@ def latest(client: Any, found: Bench, asked: Mapping[str, Any]) -> Result | None
     return result
 
 
-def _other(client: Any, found: Bench, view: View) -> Result | None:
-    """The answer to the same question on another number of samples, the most first."""
+def _best(client: Any, found: Bench, view: View) -> tuple[Result, int, bool] | None:
+    """The answer to the same question on the most samples, with their number and whether it raced."""
     for samples in sorted(SAMPLES, reverse=True):
         for racing in (False, True) if view.mode in EXACT else (False,):
             result = latest(client, found, arguments(found, view, samples=samples, racing=racing))
             if result is not None:
-                return result
+                return result, samples, racing
     return None
 
 

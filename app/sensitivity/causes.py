@@ -13,7 +13,7 @@ from app.sensitivity.ask import measurable
 __all__ = ["HEALTHY", "VERB", "arguments", "at", "card", "changed", "job", "label", "latest", "measurable", "worth"]
 VERB = "diagnose"
 HEALTHY = (
-    "Nothing stands out: at the precision in use this layer's noise has no single cause that explains a tenth of it, or the layer is quiet "
+    "Nothing stands out: at this precision the layer's noise has no single cause that explains a tenth of it, or the layer is quiet "
     "by itself. Where it still costs too much, give it more bits."
 )
 SHORT = {"layers": "precision", "tensors": "type"}

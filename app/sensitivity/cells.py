@@ -35,6 +35,7 @@ class Scores:
     higher_is_better: bool = False
     doc: str = ""
     samples: int = 0
+    asked: int = 0
     cells: Mapping[Place, Cell] = field(default_factory=dict)
     prior: Mapping[Place, Cell] = field(default_factory=dict)
     decibels: Mapping[Place, float] = field(default_factory=dict)
@@ -51,6 +52,12 @@ class Scores:
     def whole(self) -> int:
         """How many cells there will be."""
         return len(self.items) * len(self.precisions)
+
+    def filled(self, cell: Cell | None) -> float:
+        """How much of an exact cell is done: the share of the samples that were asked for; 0 for an estimate."""
+        if cell is None or cell.estimate:
+            return 0.0
+        return min(1.0, cell.samples / self.asked) if self.asked else 1.0
 
     def cell(self, item: str, precision: str) -> Cell | None:
         """One cell, where it is known."""
@@ -84,6 +91,7 @@ def merge(estimate: Result | None, exact: Result | None, score: str = "kl") -> S
         bool(kind.get("higher_is_better")),
         str(kind.get("doc", "")),
         int(last.get("samples") or 0),
+        int(last.get("asked_samples") or 0),
         cells,
         prior,
         {p: c.value for p, c in _cells(last, "sqnr_db").items()},

@@ -51,6 +51,7 @@ def heat_cells(scores: Scores, order: Sequence[str], reasons: Reasons) -> list[H
                     _short(scores, cell, share),
                     hover,
                     bool(why),
+                    scores.filled(cell),
                 )
             )
     return out

@@ -169,4 +169,4 @@ def test_an_old_answer_on_other_samples_is_there_at_once(client: Client, tmp_pat
     assert known.exact is not None and known.exact["samples"] == 512 and not known.asked
     test = page(name)
     assert not test.exception
-    assert "512 samples" in words(test) and "Go on" in words(test), "a new window begins with the exact figures that there are"
+    assert "512 samples" in words(test) and "Scored" in words(test), "a new window begins with the exact figures that there are"

@@ -165,3 +165,13 @@ def test_another_score_has_neither_the_ranks_nor_the_confidence_of_the_ranked_on
     assert "rank" not in panel_words.ranking_note(scores, False)
     assert "nothing is above resolution" in panel_words.nothing_to_draw(scores, "w4a8")
     assert panel_words.nothing_to_draw(cells.merge(None, both), "w4a8") == ""
+
+
+def test_an_exact_cell_fills_as_its_samples_come_in() -> None:
+    half = answer(KL) | {"asked_samples": 16}
+    scores = cells.merge(answer(KL, "estimate", estimate=True), half)
+    assert scores.filled(scores.cell("a", "w4a8")) == 0.5
+    assert scores.filled(scores.prior["a", "w4a8"]) == 0.0
+    shown = [HeatCell(i, 0, "a", "w4a8", "hot", 1.0, False, True, "", "", filled=f) for i, f in enumerate((0.1, 0.5, 1.0))]
+    colours = heatmap_figure("dark", shown, list("abc"), ["w4a8"])["data"][0]["marker"]["color"]
+    assert len(set(colours)) == 3
