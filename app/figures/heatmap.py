@@ -17,6 +17,7 @@ from app.theme import tokens
 WIDTH = 1270  # of the plot at 1440; at 1024 the steps below come at fewer columns
 NUMBERS, GLYPHS = 34, 9  # px a column needs for numbers, and for glyphs
 HEIGHTS = {"ok": 0.34, "mid": 0.6, "hot": 0.86, "off": 0.08}
+FULL = 0.75
 MARKS = {"mid": "triangle-up", "hot": "diamond"}
 
 
@@ -137,7 +138,7 @@ def _bars(theme: str, cells: Sequence[HeatCell], rows: int, how: str) -> Figure:
 
 def _numbers(theme: str, cells: Sequence[HeatCell], rows: int) -> Figure:
     c, shown = tokens(theme), [x for x in cells if x.known and x.text]
-    ink_of = [c["text3"] if x.illegal else c["text"] if x.estimate else ink(theme, x.step, x.strength) for x in shown]
+    ink_of = [c["text3"] if x.illegal else _ink(theme, x) for x in shown]
     return {
         "type": "scatter",
         "mode": "text",
@@ -147,6 +148,11 @@ def _numbers(theme: str, cells: Sequence[HeatCell], rows: int) -> Figure:
         "textfont": {"size": 10.5, "family": FONT, "color": ink_of},
         "hoverinfo": "skip",
     }
+
+
+def _ink(theme: str, cell: HeatCell) -> str:
+    """The colour of a text on a cell: as on the panel until the cell is nearly full."""
+    return ink(theme, cell.step, cell.strength) if cell.filled > FULL and not cell.estimate else tokens(theme)["text"]
 
 
 def _marks(theme: str, cells: Sequence[HeatCell], rows: int, how: str) -> Figure:
@@ -166,7 +172,7 @@ def _marks(theme: str, cells: Sequence[HeatCell], rows: int, how: str) -> Figure
             "size": 6,
             "opacity": 1,
             "line": {"width": 0},
-            "color": [c[x.step] if x.estimate else ink(theme, x.step, x.strength) for x in shown],
+            "color": [_ink(theme, x) if x.filled > FULL and not x.estimate else c[x.step] for x in shown],
         },
     }
 

@@ -53,8 +53,8 @@ def status(view: View, answer: Mapping[str, Any] | None, scores: Scores, ended: 
         said.append(f"Made from {answer.get('samples', 0):,} samples in {answer['seconds']:.1f} s.")
     if view.mode == "one-on" and scores.items and not scores.exact:
         said.append("So far all are estimates: Run exact replaces them.")
-    if ended == "cancelled" and 0 < scores.exact < scores.whole:
-        said.append("Stopped; what was scored is kept, and Run goes on from there.")
+    if ended == "cancelled" and scores.exact:
+        said.append("Stopped; what was scored is kept, and Go on adds the rest.")
     if scores.items and view.score != scores.score:
         said.append(f"{SCORES.get(view.score, view.score)} is not scored in this mode; {SCORES.get(scores.score, scores.score)} is shown.")
     return " ".join([*said, racing_words(answer)]).strip()
