@@ -12,7 +12,8 @@ from app.app_pages import sensitivity_controls as controls
 from app.app_pages import sensitivity_side as side
 from app.bench import Bench
 from app.figures.heatmap import heatmap_figure
-from app.figures.scores import bars_figure, scatter_figure
+from app.figures.ranking import bars_figure
+from app.figures.scatter import scatter_figure
 from app.figures.template import CONFIG
 from app.sensitivity import ask, cells, panel_words, rows, scale, view, words
 from app.sensitivity.cells import Scores

@@ -8,7 +8,7 @@ from app import bench as benches
 from app import markup, recipes, shell, state
 from app.app_pages import inspector, sensitivity_causes
 from app.bench import Bench
-from app.figures.scores import ladder_figure
+from app.figures.ladder import ladder_figure
 from app.figures.template import CONFIG
 from app.sensitivity import panel_words, rows, scale, view
 from app.sensitivity.cells import Scores

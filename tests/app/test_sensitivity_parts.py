@@ -10,7 +10,10 @@ from typing import Any
 import pytest
 
 from app.figures.heatmap import HeatCell, density, heatmap_figure
-from app.figures.scores import Row, bars_figure, ladder_figure, scatter_figure
+from app.figures.ladder import ladder_figure
+from app.figures.ranking import bars_figure
+from app.figures.scatter import scatter_figure
+from app.figures.scores import Row
 from app.figures.shades import mix, shade
 from app.sensitivity import causes, cells, files, panel_words, scale, words
 

@@ -1,0 +1,95 @@
+"""Share of the size against sensitivity."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from app.figures.scores import Row
+from app.figures.template import Figure, layout
+from app.theme import tokens
+
+SYMBOLS = {"conv": "square", "pw": "circle", "dw": "line-ns", "gemm": "triangle-up", "se": "diamond"}
+
+
+def scatter_figure(
+    theme: str,
+    rows: Sequence[Row],
+    title: str,
+    log: bool,
+    selected: str = "",
+    fair: float | None = None,
+    scale: float = 1.0,
+    height: int = 330,
+) -> Figure:
+    """Share of the size against the score, so that what is cheap to protect stands apart from what is not."""
+    c = tokens(theme)
+    shown = [r for r in rows if r.value is not None and not r.below and r.share > 0 and (r.value > 0 or not log)]
+    names = [SYMBOLS[r.kind] + ("-open" if r.estimate or r.kind == "dw" else "") for r in shown]
+    trace: dict[str, Any] = {
+        "type": "scatter",
+        "mode": "markers",
+        "x": [r.share * 100 for r in shown],
+        "y": [(r.value or 0) * scale for r in shown],
+        "customdata": [[r.item, "", r.hover] for r in shown],
+        "selected": {"marker": {"opacity": 1}},
+        "unselected": {"marker": {"opacity": 1}},
+        "hovertemplate": "<b>%{customdata[0]}</b><br>%{x:.2f} % of the size<br>%{customdata[2]}<extra></extra>",
+        "marker": {
+            "symbol": names,
+            "size": [13 if r.item == selected else 9 for r in shown],
+            "opacity": 1,
+            "color": [c[r.kind] for r in shown],
+            "line": {"width": 1.8, "color": [c["accent"] if r.item == selected else c[r.kind] for r in shown]},
+        },
+    }
+    top = max((r.value or 0.0 for r in shown), default=0.0)
+    fair = fair if fair and fair < 10 * top else None
+    shapes: list[Figure] = (
+        [
+            {
+                "type": "line",
+                "xref": "paper",
+                "x0": 0,
+                "x1": 1,
+                "y0": fair * scale,
+                "y1": fair * scale,
+                "line": {"width": 1, "dash": "dot", "color": c["text3"]},
+            }
+        ]
+        if fair
+        else []
+    )
+    for r in shown:
+        if r.item == selected:
+            px, py = math.log10(r.share * 100), math.log10((r.value or 1) * scale) if log else (r.value or 0) * scale
+            ring = {
+                "type": "scatter",
+                "mode": "markers",
+                "x": [r.share * 100],
+                "y": [(r.value or 0) * scale],
+                "hoverinfo": "skip",
+                "marker": {"symbol": "circle-open", "size": 20, "opacity": 1, "color": c["accent"], "line": {"width": 1.6}},
+            }
+            note = {"x": px, "y": py, "text": r.label, "showarrow": False, "yshift": 18, "font": {"size": 10.5, "color": c["text"]}}
+            return _scatter(theme, [ring, trace], title, log, height, shapes, [note])
+    return _scatter(theme, [trace], title, log, height, shapes, [])
+
+
+def _scatter(theme: str, data: list[Figure], title: str, log: bool, height: int, shapes: list[Figure], notes: list[Figure]) -> Figure:
+    y: Figure = {"title": title} | ({"type": "log", "dtick": 1, "exponentformat": "power"} if log else {"nticks": 6})
+    return {
+        "data": data,
+        "layout": layout(
+            theme,
+            {"title": "share of the weights' size, %", "type": "log", "dtick": 1},
+            y,
+            height=height,
+            shapes=shapes,
+            annotations=notes,
+            hovermode="closest",
+            dragmode=False,
+            margin={"l": 56, "r": 12, "t": 8, "b": 36},
+        ),
+    }
