@@ -24,11 +24,15 @@ def make_layers(count: int) -> list[dict[str, Any]]:
         params = math.prod(shape) + shape[0]
         name = "classifier" if last else f"features.{block}.conv.{step}"
         side = max(4, 28 // (1 + block // 4))
-        out.append({"name": name, "op_type": "Gemm" if last else "Conv", "kind": "", "weight": name + ".weight",
+        out.append({"name": name, "op_type": "Gemm" if last else "Conv", "kind": _kind(i, last), "weight": name + ".weight",
                     "module": "" if last else f"features.{block}.conv", "weight_shape": shape, "params": params,
                     "output_shape": [1, shape[0], side, side], "macs": params * side * side, "reads": [f"t{i}"],
                     "fp32_size_bytes": params * 4, "output": f"t{i + 1}"})
     return out
+
+
+def _kind(i: int, last: bool) -> str:
+    return "gemm" if last else "conv" if i == 0 else "depthwise" if i % 3 == 1 else "pointwise"
 
 
 class CannedSession:
@@ -50,7 +54,7 @@ class CannedSession:
                 "totals": {**total, "activation_peak_bytes": 401_408}, "warnings": [],
                 "data": {"evaluation": data, "calibration": {**data, "name": "calibration.npz", "samples": 512},
                          "training": None, "overlap": 0},
-                "metric": {"name": "top1", "unit": "%", "higher_is_better": True}}
+                "metric": {"name": "top1", "unit": "share", "higher_is_better": True}}
 
     def resolve(self, recipe: Any, progress: Any) -> dict[str, Any]:
         """Effective precisions: depthwise layers refuse four bits."""
@@ -59,7 +63,7 @@ class CannedSession:
         why = "no INT4 weights for depthwise convolutions on this target"
         depthwise = {x["name"] for x in self.layers if self._depthwise(x)}
         tensors = [{"name": f"t{i}", "kind": "activation", "quantized": i != 3, "dtype": "int8", "symmetry": "asymmetric",
-                    "reason": "read by a layer" if i != 3 else "inside a fused pair: never leaves the accumulator",
+                    "explain": "read by a layer" if i != 3 else "inside a fused pair: never leaves the accumulator",
                     "tied": None, "carries": None, "calibrated": "never"} for i in range(len(self.layers))]
         total = self._total()
         return {"layers": rows, "boundaries": 2, "tensors": tensors,
@@ -90,11 +94,12 @@ class CannedSession:
     def layer_facts(self, recipe: Any, name: str, progress: Any) -> dict[str, Any]:
         """The inspector's facts."""
         n = 24
-        return {"name": name, "weight_histogram": _histogram(0.5), "clip": {"low": -0.42, "high": 0.42}, "step": 0.84 / 255,
-                "channels": {"low": [-0.1 - 0.01 * (i % 7) for i in range(n)], "high": [0.12 + (0.9 if i == 5 else 0.0) for i in range(n)]},
-                "inputs": [{"name": "t1", "dtype": "int8", "symmetry": "asymmetric", "low": -1.0, "high": 2.0, "quantized": True,
-                            "explanation": "read by this layer at 8 bits"}],
-                "outputs": [{"name": "t2", "quantized": False, "explanation": "the activation after it is fused"}]}
+        high = [0.12 + (0.9 if i == 5 else 0.0) for i in range(n)]
+        encoding = {"dtype": "int8", "granularity": "per channel", "low": -0.42, "high": 0.42, "step": 0.84 / 255}
+        return {"name": name, "histogram": _histogram(0.5), "encoding": encoding, "explain_weight": "one scale a channel",
+                "channels": {"low": [-0.1 - 0.01 * (i % 7) for i in range(n)], "high": high, "limits": None},
+                "tensors": [{"name": "t1", "role": "reads", "dtype": "int8", "low": -1.0, "high": 2.0, "explain": "read at 8 bits"},
+                            {"name": "t2", "role": "output", "dtype": "fp32", "explain": "the activation after it is fused"}]}
 
     def quantize(self, recipe: Any, out: str, progress: Any) -> dict[str, Any]:
         """An export without files."""
@@ -134,7 +139,7 @@ class CannedSession:
 
     @staticmethod
     def _depthwise(layer: dict[str, Any]) -> bool:
-        return len(layer["weight_shape"]) == 4 and layer["weight_shape"][1] == 1 and layer["weight_shape"][2] == 3
+        return bool(layer["kind"] == "depthwise")
 
     def _work(self, progress: Any, message: str, steps: int) -> None:
         for step in range(steps):

@@ -37,7 +37,7 @@ def test_open_states_the_facts(session: Session) -> None:
 def test_resolve_needs_no_data(session: Session) -> None:
     found = Session(session.model).resolve(Recipe(precision="w4a8"))  # type: ignore[arg-type]
     assert {x["precision"] for x in found["layers"]} == {"w4a8"}
-    assert found["cost"]["size_bytes"] < found["cost"]["fp32_size_bytes"] / 4
+    assert found["cost"]["size_bytes"] < found["cost"]["fp32_size_bytes"] / 3  # small layers: their scales and biases weigh
     assert all(t["calibrated"] in (None, "never", "fixed", "constant") for t in found["tensors"])
     assert all(t["explain"] for t in found["tensors"])
 

@@ -65,7 +65,8 @@ def test_the_vision_transformer_runs_its_patterns_as_one_op() -> None:
             assert (output.fixed_range == (0.0, 1.0)) == (node.op_type == "Softmax")
         if node.op_type == "MatMul" and placement.units[str(node.name)] != node.name:
             assert output is not None and not output.quantized and "MatMul with its bias" in output.reason
-    assert len(placement.dynamic_pairs) == 8
+    dynamic = [n for n in model.graph if n.op_type == "MatMul" and all(v is not None and v.const_value is None for v in n.inputs)]
+    assert len(placement.dynamic_pairs) == len(dynamic) >= 4
     assert all(placement.slots[pair.second].symmetric for pair in placement.dynamic_pairs)
 
 
