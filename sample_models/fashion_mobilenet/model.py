@@ -3,9 +3,9 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-STEM, HEAD, CLASSES = 8, 128, 10
+STEM, STEM_KERNEL, HEAD, CLASSES = 6, 5, 128, 10
 # expansion, output channels, stride of each inverted residual
-BLOCKS = ((3, 16, 2), (4, 16, 1), (6, 24, 2), (6, 24, 1), (6, 32, 1), (6, 32, 1))
+BLOCKS = ((4, 12, 2), (6, 16, 1), (6, 24, 2), (6, 24, 1), (6, 32, 1), (6, 32, 1))
 
 
 class ConvBn(nn.Module):
@@ -50,7 +50,7 @@ class FashionMobileNet(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        layers: list[nn.Module] = [ConvBn(1, STEM, 3)]
+        layers: list[nn.Module] = [ConvBn(1, STEM, STEM_KERNEL)]
         channels = STEM
         for expansion, outputs, stride in BLOCKS:
             layers.append(InvertedResidual(channels, expansion, outputs, stride))

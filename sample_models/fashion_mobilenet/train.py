@@ -13,8 +13,9 @@ from sample_models.common.training import Plan
 from sample_models.fashion_mobilenet.model import FashionMobileNet
 
 PLANS = (
-    Plan(epochs=10, learning_rate=1e-2, weight_decay=0.0),
-    Plan(epochs=2, learning_rate=1.5e-2, weight_decay=0.0, shift=0, seed=1),
+    Plan(epochs=9, learning_rate=2e-2, weight_decay=0.0, shift=0),
+    Plan(epochs=3, learning_rate=3e-2, weight_decay=0.0, shift=0, seed=3),
+    Plan(epochs=2, learning_rate=2.5e-2, weight_decay=0.0, shift=0, seed=4),
 )
 
 if __name__ == "__main__":
