@@ -6,8 +6,11 @@ progress, `--set KEY=VALUE` overrides any recipe key, `--precision` replaces the
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from engine.errors import Cancelled, MixdownError
@@ -95,12 +98,28 @@ def _shared(name: str, sub: argparse.ArgumentParser) -> None:
         sub.add_argument("--allow-illegal", action="store_true", help="export precisions that the target does not run")
 
 
+@contextmanager
+def held_interrupts() -> Iterator[None]:
+    """Keeps a Ctrl-C until the block ends: an interrupted native import fails as something else than an interrupt."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals are the main thread's
+        return
+    pressed: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: pressed.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if pressed:
+        raise KeyboardInterrupt
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one verb and returns the exit code."""
     arguments = build_parser().parse_args(argv)
     try:
-        from engine.verbs import VERBS  # torch and ONNX Runtime load here: --help does not wait for them
-
+        with held_interrupts():
+            from engine.verbs import VERBS  # torch and ONNX Runtime load here: --help does not wait for them
         return VERBS[arguments.verb](arguments)
     except Cancelled:
         print("Stopped. Nothing was left half-written.", file=sys.stderr)

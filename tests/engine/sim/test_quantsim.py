@@ -107,7 +107,7 @@ def test_int32_bias_is_on_the_accumulators_grid() -> None:
     assert weight.scale is not None
     assert source.scale is not None
     assert torch.allclose(bias.scale, weight.scale * source.scale)  # type: ignore[arg-type]
-    codes = bias.quantize(torch.from_numpy(net.constant("b")))
+    codes = bias.quantize(torch.from_numpy(net.constant("b").copy()))
     assert int(codes.abs().max()) <= 2**31 - 1
     assert float(weight.scale[2]) >= 3e4 / (2**31 * float(source.scale)) * 0.99, "the weight scale grows where the bias would overflow"
     assert np.allclose(sim.chain.constant("b", found), net.constant("b"), rtol=1e-6)
