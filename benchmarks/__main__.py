@@ -1,4 +1,7 @@
-"""Runs all benchmarks and prints their tables: `python -m benchmarks [--quick] [--json FILE]`."""
+"""Runs the benchmarks of the README and prints their tables: `python -m benchmarks [--quick] [--json FILE]`.
+
+`estimate`, `diagnosis` (on real networks) and `aimet.sh` (beside the peer) take longer and run by themselves.
+"""
 from __future__ import annotations
 
 import argparse
@@ -12,10 +15,16 @@ from pathlib import Path
 import onnxruntime
 import torch
 
-from benchmarks import calibrate, desk, ranges, simulate
+from benchmarks import calibrate, desk, racing, ranges, sensitivity, simulate
 from benchmarks.table import show
 
-ALL: dict[str, Callable[[bool], list[dict[str, object]]]] = {"simulate": simulate.main, "calibrate": calibrate.main, "desk": desk.main}
+ALL: dict[str, Callable[[bool], list[dict[str, object]]]] = {
+    "simulate": simulate.main,
+    "calibrate": calibrate.main,
+    "desk": desk.main,
+    "sensitivity": sensitivity.main,
+    "racing": racing.main,
+}
 
 
 def main() -> None:

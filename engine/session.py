@@ -33,6 +33,7 @@ from engine.data.metrics import Metric, resolve_metric
 from engine.errors import BadInput, IllegalPrecision
 from engine.graph import Model, load_model
 from engine.progress import Progress, part, silent
+from engine.quant.precision import Precision
 from engine.recipe import Recipe
 from engine.room import Room, steps_key
 from engine.sim.calibration import Statistics, gather
@@ -116,8 +117,12 @@ class Session:
         """Runs the whole recipe on the evaluation data: the report. `partial` gets the numbers of fewer samples first."""
         return self._measured(recipe, progress, partial)[0]
 
-    def simulate(self, recipe: Recipe, progress: Progress = silent) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        """`measure`, and the outputs in the data's own order as `fp32/NAME` and `quantized/NAME`."""
+    def simulate(self, recipe: Recipe, progress: Progress = silent) -> dict[str, Any]:
+        """The report of the whole recipe, steps included: float against quantized on the evaluation data."""
+        return self.measure(recipe, progress)
+
+    def simulate_outputs(self, recipe: Recipe, progress: Progress = silent) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """`simulate`, and the outputs in the data's own order as `fp32/NAME` and `quantized/NAME`."""
         found, outputs = self._measured(recipe, progress, None)
         comparison, _ = self._compare(progress)
         back = np.argsort(self.order) if self.order is not None else slice(None)
@@ -144,8 +149,8 @@ class Session:
 
     def sensitivity(
         self,
-        recipe: Recipe,
-        question: Question,
+        question: Question | Sequence[str],
+        recipe: Recipe | None = None,
         on: str = "calibration",
         racing: bool = False,
         top: int = TOP,
@@ -154,9 +159,13 @@ class Session:
     ) -> dict[str, Any]:
         """Scores of every layer (or other item) at the question's precisions, with intervals and rankings.
 
-        Scores are taken on the calibration data by default, so that the evaluation data stay unseen. Answers are
-        kept by content: the same question twice costs nothing, and a stopped sweep goes on where it was.
+        `session.sensitivity(["w8a8", "w4a8"])` asks the usual question: one-on, layers, weights and activations.
+        Scores are taken on the calibration data by default, so that the evaluation data stay unseen. Answers are kept
+        by content: the same question twice costs nothing, and a stopped sweep goes on where it was.
         """
+        if not isinstance(question, Question):
+            question = Question(tuple(Precision.parse(p) for p in question))
+        recipe = recipe or Recipe()
         data = {"calibration": self.calibration, "evaluation": self.evaluation}.get(on)
         room = self._room(recipe, progress)
         if question.mode == "data-free" or data is None:
@@ -210,7 +219,7 @@ class Session:
     def export(
         self,
         recipe: Recipe,
-        out: Path,
+        out: Path | str,
         progress: Progress = silent,
         versions: tuple[str, ...] = ("1.0.0", "0.6.1"),
         allow_illegal: bool = False,
@@ -222,7 +231,7 @@ class Session:
         room = self._room(recipe, progress)
         sim = room.calibrated(recipe, part(progress, 0.0, 0.4))
         self._refuse_illegal(sim.plan, allow_illegal)
-        files = export(sim, out, dict(found) if found else None, versions, part(progress, 0.4, 1.0), allow_illegal=allow_illegal)
+        files = export(sim, Path(out), dict(found) if found else None, versions, part(progress, 0.4, 1.0), allow_illegal=allow_illegal)
         return {"files": [{"name": f.name, "bytes": f.bytes, "path": str(f.path)} for f in files]}
 
     def verify(self, folder: Path, progress: Progress = silent) -> dict[str, Any]:

@@ -98,7 +98,7 @@ def simulate(arguments: Arguments) -> int:
     """Measures a recipe."""
     recipe = recipe_of(arguments)
     session = _session(arguments, load_model(arguments.model))
-    found, outputs = _with_bar(arguments, lambda progress: session.simulate(recipe, progress))
+    found, outputs = _with_bar(arguments, lambda progress: session.simulate_outputs(recipe, progress))
     _save(arguments, found)
     if arguments.outputs:
         _save_outputs(arguments.outputs, outputs)

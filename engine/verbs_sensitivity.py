@@ -42,7 +42,7 @@ def ask(session: Session, recipe: Recipe, arguments: Arguments, progress: Progre
             raise Cancelled("the time budget is spent")
 
     try:
-        return session.sensitivity(recipe, question_of(arguments), arguments.on, arguments.racing, arguments.top, limited, seen.update)
+        return session.sensitivity(question_of(arguments), recipe, arguments.on, arguments.racing, arguments.top, limited, seen.update)
     except Cancelled:
         if end is None or not seen:
             raise

@@ -74,7 +74,7 @@ VERBS: dict[str, Callable[[Any, dict[str, Any], Reporter], Any]] = {
     "resolve": lambda s, a, r: s.resolve(_recipe(a), progress=r),
     "measure": lambda s, a, r: s.measure(_recipe(a), progress=r, partial=r.partial),
     "calibrate": lambda s, a, r: s.calibrate(_recipe(a), progress=r),
-    "sensitivity": lambda s, a, r: s.sensitivity(_recipe(a), _question(a), str(a.get("on", "calibration")), bool(a.get("racing")),
+    "sensitivity": lambda s, a, r: s.sensitivity(_question(a), _recipe(a), str(a.get("on", "calibration")), bool(a.get("racing")),
                                                  progress=r, partial=r.partial),
     "diagnose": lambda s, a, r: s.diagnose(_recipe(a), _names(a), progress=r),
     "layer": lambda s, a, r: s.layer_facts(_recipe(a), _text(a, "name"), progress=r),

@@ -16,7 +16,7 @@ class ScoredSession(CannedSession):
     """Adds `sensitivity` and `diagnose`."""
 
     def sensitivity(
-        self, recipe: Any, question: Any, on: str = "calibration", racing: bool = False, progress: Any = None, partial: Any = None
+        self, question: Any, recipe: Any = None, on: str = "calibration", racing: bool = False, progress: Any = None, partial: Any = None
     ) -> dict[str, Any]:
         """Estimates at once; exact answers in four parts."""
         estimate = question.mode == "estimate"

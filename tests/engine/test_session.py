@@ -43,7 +43,7 @@ def test_resolve_needs_no_data(session: Session) -> None:
 
 
 def test_measure_counts_what_numpy_counts(session: Session) -> None:
-    found, outputs = session.simulate(Recipe())
+    found, outputs = session.simulate_outputs(Recipe())
     name = session.model.outputs[0].name
     evaluation = session.evaluation
     assert evaluation is not None
@@ -201,3 +201,16 @@ def test_frozen_encodings_come_from_a_file(session: Session, sample: Path, tmp_p
 def test_every_range_method_works_on_the_samples(session: Session, method: str) -> None:
     found = session.measure(Recipe().set("calibration.method", method))
     assert found["sqnr_db"] > (15 if method != "entropy" else 5)
+
+
+def test_the_readme_s_few_lines_work(sample: Path, tmp_path: Path) -> None:
+    from engine import Recipe, Session, load_data, load_model
+
+    session = Session(load_model(sample / "model.onnx"), evaluation=load_data(sample / "evaluation.npz").take(range(64)),
+                      calibration=load_data(sample / "calibration.npz"))
+    report = session.simulate(Recipe(precision="w8a8", target="htp_v73"))  # type: ignore[arg-type]
+    assert report["drop"]["ci95"]
+    scores = session.sensitivity(["w8a8", "w4a8"])
+    assert {row["precision"] for row in scores["scores"]} == {"w8a8", "w4a8"}
+    files = session.export(Recipe(), str(tmp_path / "out"))["files"]
+    assert "model.encodings" in {f["name"] for f in files}

@@ -41,7 +41,7 @@ def test_the_three_most_sensitive_layers_are_the_same(mobilenet: Path) -> None:
     recipe = Recipe(target="generic")
     precision = Precision.parse("w4a8")
     session = Session(model, calibration=calibration, evaluation=load_data(mobilenet / "evaluation.npz"))
-    found = session.sensitivity(recipe, Question((precision,), samples=SAMPLES))
+    found = session.sensitivity(Question((precision,), samples=SAMPLES), recipe)
     ours = [rank["layer"] for rank in found["rankings"][0]["ranks"]]
 
     sim = QuantSim(model.clone(), replace(recipe, precision=precision))

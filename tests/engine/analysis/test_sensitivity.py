@@ -100,19 +100,19 @@ def session(mobilenet: Path, tmp_path_factory: pytest.TempPathFactory) -> Sessio
 
 def test_the_same_question_twice_costs_nothing_and_one_layer_only_itself(session: Session) -> None:
     question = Question((W4A8,), samples=16)
-    first = session.sensitivity(Recipe(), question)
+    first = session.sensitivity(question, Recipe())
     assert first["cached_cells"] == 0
-    again = session.sensitivity(Recipe(), question)
+    again = session.sensitivity(question, Recipe())
     cells = len(session.model.layers)
     assert again["cached_cells"] == cells
     assert again["scores"] == first["scores"]
     name = session.model.layers[2].name
-    changed = session.sensitivity(Recipe().set(f'layers."{name}".weights.granularity', "per_tensor"), question)
+    changed = session.sensitivity(question, Recipe().set(f'layers."{name}".weights.granularity', "per_tensor"))
     assert changed["cached_cells"] >= cells - 1
 
 
 def test_more_samples_go_on_from_fewer(session: Session) -> None:
-    few = session.sensitivity(Recipe(precision="w8a16"), Question((W8A8,), samples=8))  # type: ignore[arg-type]
+    few = session.sensitivity(Question((W8A8,), samples=8), Recipe(precision="w8a16"))  # type: ignore[arg-type]
     assert {r["samples"] for r in few["scores"]} == {8}
 
 
@@ -124,12 +124,12 @@ def test_stopping_keeps_what_is_there(session: Session) -> None:
     question = Question((Precision.parse("w2a8"),), samples=64)
     recipe = Recipe(target="generic")
     with pytest.raises(Cancelled):
-        session.sensitivity(recipe, question, progress=stop)
-    assert session.sensitivity(recipe, question)["cached_cells"] > 0
+        session.sensitivity(question, recipe, progress=stop)
+    assert session.sensitivity(question, recipe)["cached_cells"] > 0
 
 
 def test_every_score_states_unit_and_direction(session: Session) -> None:
-    found = session.sensitivity(Recipe(), Question((W4A8,), samples=32))
+    found = session.sensitivity(Question((W4A8,), samples=32))
     assert set(found["kinds"]) == {"kl", "sqnr_db", "mse", "cosine", "agreement", "metric_drop"}
     assert all(k["unit"] and k["doc"] for k in found["kinds"].values())
     drops = [r for r in found["scores"] if r["metric"] == "metric_drop"]
@@ -139,16 +139,16 @@ def test_every_score_states_unit_and_direction(session: Session) -> None:
 
 def test_modes_without_data(mobilenet: Path) -> None:
     bare = Session(load_model(mobilenet / "model.onnx"))
-    found = bare.sensitivity(Recipe(), Question((W4A8, W8A8), "data-free"))
+    found = bare.sensitivity(Question((W4A8, W8A8), "data-free"))
     assert all(r["ci95"] is None for r in found["scores"])
     values = {(r["layer"], r["precision"]): r["value"] for r in found["scores"]}
     assert all(values[name, "w8a8"] > values[name, "w4a8"] + 15 for name, _ in values)
     with pytest.raises(BadInput, match="data-free"):
-        bare.sensitivity(Recipe(), Question((W4A8,), "one-on"))
+        bare.sensitivity(Question((W4A8,), "one-on"))
 
 
 def test_cumulative_reads_at_every_layer(session: Session) -> None:
-    found = session.sensitivity(Recipe(), Question((W4A8,), "cumulative", samples=16))
+    found = session.sensitivity(Question((W4A8,), "cumulative", samples=16))
     measured = {x["name"]: x["sqnr_db"] for x in session.measure(Recipe(precision="w4a8"))["layers"]}  # type: ignore[arg-type]
     for row in (r for r in found["scores"] if r["metric"] == "sqnr_db"):
         assert row["value"] == pytest.approx(measured[row["layer"]], abs=1.5), "other images, the same network"
