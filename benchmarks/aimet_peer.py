@@ -58,8 +58,9 @@ def main(folder: Path) -> None:
     found = {"images": len(images), "simulation": median(lambda: over(sim.session)) / one, "calibration": calibration / one}
     analyzer = QuantAnalyzer(onnx.load(str(folder / "model.onnx")), dummy, over, over)
     with tempfile.TemporaryDirectory() as out:
-        found["items"] = len(analyzer._get_op_quantizers(sim))
-        found["one-on"] = cpu(lambda: analyzer.perform_per_layer_analysis_by_enabling_quantizers(sim, out)) / one
+        scores: dict[str, float] = {}
+        found["one-on"] = cpu(lambda: scores.update(analyzer.perform_per_layer_analysis_by_enabling_quantizers(sim, out))) / one
+        found["items"] = len(scores)
         found["one-off"] = cpu(lambda: analyzer.perform_per_layer_analysis_by_disabling_quantizers(sim, out)) / one
     (folder / "aimet.json").write_text(json.dumps(found, indent=2) + "\n")
 

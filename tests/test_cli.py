@@ -162,6 +162,25 @@ def test_hostile_data(mobilenet: Path, tmp_path: Path) -> None:
     refused("simulate", tmp_path / "bytes.npz", "--evaluation", mobilenet / "evaluation.npz")
 
 
+def test_a_graph_that_wants_terabytes_stays_under_two_gigabytes(tmp_path: Path) -> None:
+    from onnx import helper
+
+    from tests.graphs import proto, weights
+
+    shape = np.asarray([2**15, 2**14], dtype=np.int64)
+    nodes = [helper.make_node("ConstantOfShape", ["shape"], ["big"]), helper.make_node("ReduceSum", ["big"], ["s"], keepdims=1),
+             helper.make_node("MatMul", ["x", "w"], ["m"]), helper.make_node("Add", ["m", "s"], ["y"])]
+    (tmp_path / "m.onnx").write_bytes(proto(nodes, {"x": [1, 4]}, {"y": [1, 4]}, {"shape": shape, "w": weights(4, 4)}).SerializeToString())
+    code = ("import resource, sys; from engine.cli import main; status = main(['inspect', sys.argv[1]]); "
+            "print(status, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)")
+    found = subprocess.run([sys.executable, "-c", code, str(tmp_path / "m.onnx")], capture_output=True, text=True, cwd=ROOT,
+                           env={**os.environ, "PYTHONPATH": str(ROOT)}, timeout=60, check=True)
+    status, megabytes = map(int, found.stdout.split())
+    assert status == 2
+    assert megabytes < 2000
+    assert "needs more than" in found.stderr
+
+
 def test_a_metric_of_ones_own(mobilenet: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text("def score(outputs, labels):\n    return (outputs.argmax(1) == labels).astype(float)\n")
     found = run(

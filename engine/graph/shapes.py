@@ -18,7 +18,7 @@ from engine.errors import BadInput
 from engine.graph.tensors import TensorInfo
 
 MAX_TENSOR_VALUES = 2**29  # 2 GB of float32 in a single activation of one sample
-PROBE_BYTES = 3 * 1024**3
+PROBE_BYTES = 1400 * 1024**2  # with the libraries themselves a hostile graph stays under 2 GB
 DEFAULT_DIM = 16  # for symbolic dimensions other than the first (a sequence length, say), when no data are given
 
 _INPUT_TYPES = frozenset({"float32", "float64", "float16", "bfloat16", "bool", "int8", "int16", "int32", "int64", "uint8", "uint16",
@@ -54,14 +54,18 @@ def probe(proto: onnx.ModelProto, feeds: Mapping[str, np.ndarray], where: str) -
     options.log_severity_level = 4
     options.enable_cpu_mem_arena = False
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    data = watched.SerializeToString()
+    limit = PROBE_BYTES + 3 * len(data)  # the weights themselves: parsed, copied and packed for the kernels
     try:
-        with memory_limit(PROBE_BYTES):
-            session = ort.InferenceSession(watched.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        with memory_limit(limit):
+            session = ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
             names = [o.name for o in session.get_outputs()]
             arrays = session.run(names, dict(feeds))
     except MemoryError:
-        raise BadInput(f"{where}: running the model on one sample needs more than {PROBE_BYTES / 1e9:.0f} GB") from None
+        raise BadInput(f"{where}: running the model on one sample needs more than {limit / 1e9:.1f} GB") from None
     except Exception as error:  # ONNX Runtime raises bare pybind exceptions of many types
+        if "bad_alloc" in str(error):
+            raise BadInput(f"{where}: running the model on one sample needs more than {limit / 1e9:.1f} GB") from None
         raise BadInput(f"{where}: ONNX Runtime cannot run the graph: {first_line(error)}") from None
     return {name: tuple(getattr(array, "shape", ())) for name, array in zip(names, arrays, strict=True)} | {
         name: tuple(array.shape) for name, array in feeds.items()}
