@@ -76,15 +76,34 @@ def _groups(sim: QuantSim) -> list[Item]:
 
 
 def _blocks(sim: QuantSim) -> list[Item]:
-    """The layers of one module: the parent of each layer's own path."""
-    blocks: dict[str, list[Item]] = {}
+    """The layers of one module. A layer's block is the nearest module around it that holds another layer too.
+
+    A module that holds more than half of the network is the network, not a block: its direct layers stand alone.
+    """
     modules = {layer.name: layer.module for layer in sim.model.layers}
+    blocks: dict[str, list[Item]] = {}
     for item in _layers(sim):
-        path = modules[item.name]
-        parent = path.rsplit(".", 1)[0] if "." in path else path
-        blocks.setdefault(parent or item.name, []).append(item)
-    return [Item(name, tuple(x for i in items for x in i.layers), _unique(c for i in items for c in i.constants),
-                 _unique(a for i in items for a in i.activations), items[-1].output) for name, items in blocks.items()]
+        blocks.setdefault(_block_of(item.name, modules), []).append(item)
+    return [
+        Item(
+            name,
+            tuple(x for i in items for x in i.layers),
+            _unique(c for i in items for c in i.constants),
+            _unique(a for i in items for a in i.activations),
+            items[-1].output,
+        )
+        for name, items in blocks.items()
+    ]
+
+
+def _block_of(name: str, modules: dict[str, str]) -> str:
+    path = modules[name]
+    while "." in path:
+        path = path.rsplit(".", 1)[0]
+        inside = sum(other == path or other.startswith(path + ".") for other in modules.values())
+        if inside > 1:
+            return path if 2 * inside <= len(modules) else modules[name]
+    return modules[name] or name
 
 
 _KINDS: dict[ItemKind, Callable[[QuantSim], list[Item]]] = {"layers": _layers, "ops": _ops, "groups": _groups, "blocks": _blocks}

@@ -122,3 +122,13 @@ def test_values_and_intervals_by_hand() -> None:
     assert 1.0 <= low[0, 0] < 3.0 < high[0, 0] <= 6.0
     (row,) = table.rows("kl")
     assert (row["samples"], row["estimate"], row["higher_is_better"]) == (4, False, False)
+
+
+def test_blocks_are_modules_that_hold_several_layers(sample: Path) -> None:
+    sim = QuantSim(load_model(sample / "model.onnx"), Recipe(target="generic"))
+    blocks = {item.name: item.layers for item in items_of(sim, "blocks", "both")}
+    assert sorted(x for layers in blocks.values() for x in layers) == sorted(layer.name for layer in sim.model.layers)
+    name, members = ("features.2", 3) if sample.name == "fashion_mobilenet" else ("blocks.0.attention", 4)
+    assert len(blocks[name]) == members
+    assert "classifier" in blocks
+    assert 3 < len(blocks) < len(sim.model.layers)
