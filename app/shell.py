@@ -34,6 +34,8 @@ def guarded(draw: Callable[[], None]) -> None:
     """Draws a page; whatever goes wrong in it is a red box in plain words, and the details are in the log."""
     try:
         draw()
+        if st.session_state.pop("again", False):
+            st.rerun()
     except MixdownError as error:
         st.html(markup.box(str(error), "hot"))
     except Exception:
@@ -57,6 +59,7 @@ def frame(page: str) -> Bench | None:
         go("projects")
         st.rerun()
     live = found is not None and bool(found.active)
+    st.session_state["whole"] = True
     with st.container(key="bar"):
         st.fragment(_bar, run_every=POLL if live else None)(page, found)
     with st.sidebar:
@@ -93,13 +96,20 @@ def pulse(client: Any, found: Bench) -> tuple[Bench, bool]:
 
 
 def _bar(page: str, found: Bench | None) -> None:
-    if st.session_state.pop("rerun", False):
-        st.rerun()
+    """The bar; alone while it polls, or as the first part of the whole page.
+
+    A click's answer stands further down the page: starting over here would lose the click, so within a whole run the
+    page is finished first.
+    """
+    whole, again = st.session_state.pop("whole", False), st.session_state.pop("rerun", False)
     if found is not None:
         found, changed = pulse(state.client(), found)
         st.session_state["bench"] = found
-        if changed:
-            st.rerun()
+        again = again or changed
+    if again and not whole:
+        st.rerun()
+    if whole:
+        st.session_state["again"] = again
     readout(bar_data(page, found), _on_bar)
 
 

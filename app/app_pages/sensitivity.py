@@ -51,10 +51,8 @@ def _body(project: str, live: bool) -> None:
         with st.container(key="sens_controls", horizontal=True, gap="small", vertical_alignment="bottom"):
             controls.question(found, seen)
             known = ask.gather(client, found, seen)
-            if bool(found.active) != live or ask.automatic(found, seen, known) is not None:
-                st.rerun()
-            if seen.side == "Layer" and benches.ensure(client, found):
-                st.rerun()
+            again = bool(found.active) != live or ask.automatic(found, seen, known) is not None
+            again = (seen.side == "Layer" and benches.ensure(client, found)) or again
             scores = controls.answer(found, seen, known)
         controls.status(found, seen, known, scores)
     precision = rows.shown_precision(scores, seen.precision, "")
@@ -68,6 +66,8 @@ def _body(project: str, live: bool) -> None:
         _scatter(found, seen, scores, precision)
     with right, st.container(key="panel_low_side"):
         side.draw(found, seen, desk, scores, selected_item(found, seen, scores), precision)
+    if again:  # last, so that a click on any button above has been answered
+        st.rerun()
 
 
 def _heat(found: Bench, seen: View, known: ask.Known, scores: Scores, precision: str) -> None:
