@@ -5,11 +5,9 @@
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TypeVar
+from collections.abc import Callable
 
 Progress = Callable[[float, str], None]
-T = TypeVar("T")
 
 
 def silent(fraction: float, message: str) -> None:
@@ -19,12 +17,3 @@ def silent(fraction: float, message: str) -> None:
 def part(progress: Progress, start: float, stop: float) -> Progress:
     """The progress of a sub-job that fills `start`..`stop` of the whole."""
     return lambda fraction, message: progress(start + (stop - start) * fraction, message)
-
-
-def track(items: Sequence[T] | Iterable[T], progress: Progress, message: str, total: int | None = None) -> Iterator[T]:
-    """Yields the items and reports after each; `total` is needed when the items have no length."""
-    n = total if total is not None else len(items)  # type: ignore[arg-type]
-    progress(0.0, message)
-    for i, item in enumerate(items):
-        yield item
-        progress((i + 1) / max(n, 1), message)

@@ -9,6 +9,7 @@ from typing import Any
 from app import recipes
 from app.bench import Bench
 from app.sensitivity.ask import measurable
+from engine.recipe.merge import merged
 
 __all__ = ["HEALTHY", "VERB", "arguments", "at", "card", "changed", "job", "label", "latest", "measurable", "worth"]
 VERB = "diagnose"
@@ -16,7 +17,6 @@ HEALTHY = (
     "Nothing stands out: at this precision the layer's noise has no single cause that explains a tenth of it, or the layer is quiet "
     "by itself. Where it still costs too much, give it more bits."
 )
-SHORT = {"layers": "precision", "tensors": "type"}
 
 
 def arguments(found: Bench, layers: Sequence[str], precision: str = "") -> dict[str, Any]:
@@ -72,23 +72,4 @@ def label(diagnosis: Mapping[str, Any], remedy: Mapping[str, Any], precision: st
 
 def changed(doc: recipes.Doc, change: Mapping[str, Any]) -> recipes.Doc:
     """The recipe with a remedy's change merged in; other entries, and other settings of the same entry, stay."""
-    new = dict(doc)
-    for key, value in change.items():
-        new[key] = _entries(new.get(key) or {}, value, SHORT[key]) if key in SHORT else _merged(new.get(key), value)
-    return new
-
-
-def _entries(before: Mapping[str, Any], change: Mapping[str, Any], short: str) -> dict[str, Any]:
-    found = dict(before)
-    for name, value in change.items():
-        old, new = (v if isinstance(v, Mapping) else {short: v} for v in (found.get(name, {}), value))
-        found[name] = _merged(old, new)
-    return found
-
-
-def _merged(before: Any, change: Any) -> Any:
-    if isinstance(before, Mapping) and isinstance(change, Mapping):
-        return {**before, **{k: _merged(before.get(k), v) for k, v in change.items()}}
-    if isinstance(before, list) and isinstance(change, list):
-        return [*before, *(value for value in change if value not in before)]
-    return change
+    return merged(doc, change)

@@ -35,7 +35,6 @@ class Chain:
         self.segments = cut(model.graph, weights, min_nodes, max_nodes)
         self.level = optimization_level(model)
         self.nodes = {node.name: node for node in model.proto.graph.node}
-        self._home = {name: s.index for s in self.segments for name in s.produces}
         self._sessions: OrderedDict[tuple[object, ...], SegmentSession] = OrderedDict()
         self._lines: OrderedDict[tuple[int, frozenset[str]], tuple[Quantization, Line]] = OrderedDict()
         self._rounded: dict[str, tuple[str, np.ndarray]] = {}
@@ -43,10 +42,6 @@ class Chain:
     @cached_property
     def output_names(self) -> tuple[str, ...]:
         return tuple(o.name for o in self.model.outputs)
-
-    def home(self, tensor: str) -> int:
-        """The segment that produces a tensor (0 for model inputs)."""
-        return self._home.get(tensor, 0)
 
     def run(self, quantization: Quantization, feeds: Mapping[str, np.ndarray], watch: Iterable[str] = ()) -> dict[str, np.ndarray]:
         """The model's outputs and the watched tensors, as their readers see them."""
