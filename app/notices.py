@@ -4,7 +4,7 @@ from __future__ import annotations
 import streamlit as st
 
 from app import bench as benches
-from app import markup, state
+from app import markup, press, state
 from app.bench import Bench
 from app.readouts import VERBS
 
@@ -35,6 +35,5 @@ def _failed(found: Bench) -> None:
     said = found.stopped or (job.error if job is not None else "")
     words.html(markup.box(said.replace(f"{state.client().home / found.project.id}/inputs/", ""), "hot",
                           f"{what}Kept: the recipe, its history and every earlier measurement."))
-    if button.button("Restart" if found.stopped else "Try again", key="restart", type="primary", width="stretch"):
-        benches.go_on(state.client(), found)
-        st.rerun()
+    press.button(button, "Restart" if found.stopped else "Try again", "restart", benches.go_on, state.client(), found,
+                 type="primary", width="stretch")

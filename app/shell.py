@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 import streamlit as st
 
 from app import bench as benches
-from app import choices, markup, notices, recipes, state, tray
+from app import choices, markup, notices, press, recipes, state, tray
 from app.bench import Bench
 from app.components.readout import readout
 from app.readouts import readout_data
@@ -53,6 +53,7 @@ def go(page: str, project: str = "") -> None:
 
 def frame(page: str) -> Bench | None:
     """Draws what all pages share and returns the bench of the project; None where no project is open."""
+    press.answered()
     st.html(f"<style>{page_css(state.theme())}</style>")
     found = _opened() if page != "projects" else None
     if page != "projects" and found is None:
@@ -98,10 +99,9 @@ def pulse(client: Any, found: Bench) -> tuple[Bench, bool]:
 def _bar(page: str, found: Bench | None) -> None:
     """The bar; alone while it polls, or as the first part of the whole page.
 
-    A click's answer stands further down the page: starting over here would lose the click, so within a whole run the
-    page is finished first.
+    Within a whole run the page is finished first: what was chosen further down would otherwise be drawn once with its old value.
     """
-    whole, again = st.session_state.pop("whole", False), st.session_state.pop("rerun", False)
+    whole, again = st.session_state.pop("whole", False), st.session_state.pop(press.PRESSED, False)
     if found is not None:
         found, changed = pulse(state.client(), found)
         st.session_state["bench"] = found
@@ -131,8 +131,7 @@ def bar_data(page: str, found: Bench | None) -> Data:
 def _on_bar() -> None:
     said = st.session_state["readout"].act
     if said:
-        st.session_state["rerun"] = True
-        act(str(said.get("a")), said.get("v"))
+        press.press(act, str(said.get("a")), said.get("v"))
 
 
 def act(action: str, value: Any = None) -> None:

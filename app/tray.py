@@ -5,13 +5,14 @@ from typing import Any
 
 import streamlit as st
 
-from app import markup, numbers, state
+from app import markup, numbers, press, state
 from app.bench import Bench
 from app.readouts import VERBS
 
 
 def draw(found: Bench | None) -> None:
     """The tray of the open project."""
+    press.anew()
     st.html(markup.title("Jobs", "this project's work"))
     if found is None:
         st.html(markup.foot("Open a project to see its jobs."))
@@ -19,9 +20,7 @@ def draw(found: Bench | None) -> None:
     jobs = sorted(state.client().jobs(found.project.id), key=lambda j: -j.id)
     for job in [j for j in jobs if j.state in ("running", "queued")][::-1]:
         st.html(job_card(job))
-        if st.button("Cancel", key=f"cancel-{job.id}"):
-            state.client().cancel(job.id)
-            st.rerun()
+        press.button(st, "Cancel", f"cancel-{job.id}", state.client().cancel, job.id)
     old = [j for j in jobs if j.state not in ("running", "queued") and worth(j)][:12]
     st.html(markup.heading("done") + "".join(job_card(j) for j in old) if old else markup.foot("Nothing has run yet."))
 

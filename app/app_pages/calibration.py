@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from app import bench as benches
-from app import choices, markup, numbers, ranges, recipes, state
+from app import choices, markup, numbers, press, ranges, recipes, state
 from app.bench import Bench
 from app.figures.histogram import histogram_figure
 from app.figures.template import CONFIG
@@ -26,9 +26,7 @@ def draw(found: Bench, desk: Desk) -> None:
         how = calibration_state(found)
         note = markup.pill(how, TONES[how]) + f" {MEANING[how]}"
         head.html(f"<div class=md-t>Calibration<span>{note}</span></div>")
-        if close.button("Close", key="drawer-close", width="stretch"):
-            desk.drawer = False
-            st.rerun()
+        press.button(close, "Close", "drawer-close", setattr, desk, "drawer", False, width="stretch")
         with st.container(key="stack_calibration"):
             left, middle, right = st.columns([0.95, 2.1, 1.5], gap="medium")
         with left:
@@ -49,29 +47,27 @@ def _choices(found: Bench, desk: Desk) -> None:
     source = data.get("calibration") or data.get("evaluation") or {}
     st.html(markup.facts([("data", str(source.get("name") or "none"), ""), ("samples", f"{source.get('samples') or 0:,}", "")]))
     methods = list(choices.METHODS)
-    weights = st.selectbox("Weights", methods, methods.index(ranges.method_of(found.doc, "weights")),
-                           format_func=choices.method_name, key=f"cal-w-{desk.rev}")
-    activations = st.selectbox("Activations", methods, methods.index(ranges.method_of(found.doc, "activations")),
-                               format_func=choices.method_name, key=f"cal-a-{desk.rev}")
-    samples = st.number_input("Samples", 1, 1_000_000, ranges.samples_of(found.doc), key=f"cal-n-{desk.rev}")
+    st.selectbox("Weights", methods, methods.index(ranges.method_of(found.doc, "weights")),
+                 format_func=choices.method_name, key=f"cal-w-{desk.rev}")
+    st.selectbox("Activations", methods, methods.index(ranges.method_of(found.doc, "activations")),
+                 format_func=choices.method_name, key=f"cal-a-{desk.rev}")
+    st.number_input("Samples", 1, 1_000_000, ranges.samples_of(found.doc), key=f"cal-n-{desk.rev}")
     job = found.job("calibrate")
     if job is not None and job.state in ("queued", "running"):
-        if st.button("Cancel", key="cal-cancel", width="stretch"):
-            state.client().cancel(job.id)
-            st.rerun()
-    elif st.button("Calibrate", type="primary", key="calibrate", width="stretch"):
-        _calibrate(found, desk, ranges.with_choices(found.doc, str(weights), str(activations), int(samples)))
+        press.button(st, "Cancel", "cal-cancel", state.client().cancel, job.id, width="stretch")
+    else:
+        press.button(st, "Calibrate", "calibrate", _calibrate, found, desk, type="primary", width="stretch")
 
 
-def _calibrate(found: Bench, desk: Desk, doc: recipes.Doc) -> None:
+def _calibrate(found: Bench, desk: Desk) -> None:
     client, project = state.client(), found.project.id
-    text = found.recipe
+    weights, activations, samples = (press.value(f"cal-{which}-{desk.rev}") for which in "wan")
+    doc, text = ranges.with_choices(found.doc, str(weights), str(activations), int(samples)), found.recipe
     if doc != found.doc:
         text = recipes.write(doc)
         state.moved(desk, benches.edit(client, project, text, "calibration choices"))
     if not desk.error:
         client.submit(project, "calibrate", {"recipe": text})
-    st.rerun()
 
 
 def _table(found: Bench, desk: Desk, rows: list[Mapping[str, Any]]) -> Mapping[str, Any]:
@@ -101,33 +97,32 @@ def _tensor(found: Bench, desk: Desk, tensor: Mapping[str, Any]) -> None:
         st.plotly_chart(figure, theme=None, key="range-histogram", config=CONFIG)
     own = ranges.override_of(found.doc, name)
     low, high, method = st.columns(3, gap="small")
-    first = low.text_input("Min", _text(own.get("min")), placeholder=numbers.short(tensor.get("low")), key=f"min-{name}-{desk.rev}")
-    last = high.text_input("Max", _text(own.get("max")), placeholder=numbers.short(tensor.get("high")), key=f"max-{name}-{desk.rev}")
+    low.text_input("Min", _text(own.get("min")), placeholder=numbers.short(tensor.get("low")), key=f"min-{name}-{desk.rev}")
+    high.text_input("Max", _text(own.get("max")), placeholder=numbers.short(tensor.get("high")), key=f"max-{name}-{desk.rev}")
     methods = ["", *choices.METHODS]
-    kind = method.selectbox("Method", methods, methods.index(_name(own.get("method"))), key=f"method-{name}-{desk.rev}",
-                            format_func=choices.method_name)
+    method.selectbox("Method", methods, methods.index(_name(own.get("method"))), key=f"method-{name}-{desk.rev}",
+                     format_func=choices.method_name)
     put, freeze, reset = st.columns(3, gap="small")
-    if put.button("Set", key="own-set", width="stretch"):
-        _override(found, desk, name, first, last, kind)
-    if freeze.button("Freeze", key="own-freeze", width="stretch", help="Writes this range into the recipe"):
-        doc = ranges.with_override(found.doc, name, tensor.get("low"), tensor.get("high"), "")
-        _edit(found, desk, doc, f"{name}: range frozen")
-    if reset.button("Reset", key="own-reset", width="stretch", disabled=not own):
-        _edit(found, desk, ranges.without_override(found.doc, name), f"{name}: range from data")
+    press.button(put, "Set", "own-set", _override, found, desk, name, width="stretch")
+    frozen = ranges.with_override(found.doc, name, tensor.get("low"), tensor.get("high"), "")
+    press.button(freeze, "Freeze", "own-freeze", _edit, found, desk, frozen, f"{name}: range frozen", width="stretch",
+                 help="Writes this range into the recipe")
+    press.button(reset, "Reset", "own-reset", _edit, found, desk, ranges.without_override(found.doc, name), f"{name}: range from data",
+                 width="stretch", disabled=not own)
 
 
-def _override(found: Bench, desk: Desk, name: str, first: str, last: str, method: str) -> None:
+def _override(found: Bench, desk: Desk, name: str) -> None:
+    first, last, method = (str(press.value(f"{field}-{name}-{desk.rev}", "")) for field in ("min", "max", "method"))
     try:
         low, high = (float(t.replace(numbers.MINUS, "-")) if t.strip() else None for t in (first, last))
     except ValueError:
         desk.error = f"{name}: min {first!r} and max {last!r}: expected numbers, such as -1.5"
-        st.rerun()
+        return
     _edit(found, desk, ranges.with_override(found.doc, name, low, high, method), f"{name}: own range")
 
 
 def _edit(found: Bench, desk: Desk, doc: recipes.Doc, label: str) -> None:
     state.moved(desk, benches.edit(state.client(), found.project.id, recipes.write(doc), label))
-    st.rerun()
 
 
 def _text(value: Any) -> str:

@@ -8,9 +8,8 @@ from typing import Any
 import streamlit as st
 
 from app import bench as benches
-from app import markup, state, words
+from app import markup, press, state, words
 from app.bench import Bench
-from engine.errors import MixdownError
 
 ROLES = {"evaluation": "measures accuracy", "calibration": "gives the ranges", "training": "for repairs that train"}
 
@@ -33,30 +32,22 @@ def bring(found: Bench) -> None:
     given = st.file_uploader(".npz", type=["npz"], key="data-file")
     path = st.text_input("or a path on this server", key="data-path", placeholder="/data/evaluation.npz")
     use, none = st.columns(2, gap="small")
-    if use.button("Use it", type="primary", key="data-use", width="stretch", disabled=given is None and not path.strip()):
-        _use(found, str(role), given, path)
-    if none.button("Go without", key="data-none", width="stretch", disabled=getattr(found.project, str(role)) is None):
-        _set(found, str(role), None)
+    press.button(use, "Use it", "data-use", _use, found, type="primary", width="stretch", disabled=given is None and not path.strip())
+    press.button(none, "Go without", "data-none", _set, found, str(role), None, width="stretch",
+                 disabled=getattr(found.project, str(role)) is None)
 
 
-def _use(found: Bench, role: str, given: Any, path: str) -> None:
-    try:
-        if given is not None:
-            source = Path(state.client().import_upload(given, given.name, found.project.id, size=given.size))
-        else:
-            source = Path(path.strip())
-    except MixdownError as error:
-        state.window().error = str(error)
-        st.rerun()
-    _set(found, role, source)
+def _use(found: Bench) -> None:
+    given, path = press.value("data-file"), str(press.value("data-path", ""))
+    if given is not None:
+        source = Path(state.client().import_upload(given, given.name, found.project.id, size=given.size))
+    else:
+        source = Path(path.strip())
+    _set(found, str(press.value("data-role")), source)
 
 
 def _set(found: Bench, role: str, source: Path | None) -> None:
     client, project = state.client(), found.project.id
-    try:
-        client.update_project(project, **{role: source})
-        benches.go_on(client, found)
-        state.window().desk(project).notice = f"{role.capitalize()} data: {source.name if source else 'none'}"
-    except MixdownError as error:
-        state.window().error = str(error)
-    st.rerun()
+    client.update_project(project, **{role: source})
+    benches.go_on(client, found)
+    state.window().desk(project).notice = f"{role.capitalize()} data: {source.name if source else 'none'}"

@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from app import certificate, choices, markup, numbers, recipe_command, shell, state
+from app import certificate, choices, markup, numbers, press, recipe_command, shell, state
 from app.bench import Bench
 from engine.errors import MixdownError
 
@@ -50,13 +50,11 @@ def _make(found: Bench, result: Mapping[str, Any] | None, out: str) -> None:
                            "The Desk marks them and says why."))
     job = found.job("quantize")
     if job is not None and job.state in ("queued", "running"):
-        if st.button("Cancel", key="export-cancel", width="stretch"):
-            state.client().cancel(job.id)
-            st.rerun()
-    elif st.button("Export and verify" if result is None else "Export again", key="export-go", type="primary", width="stretch",
-                   disabled=found.model is None or bool(illegal)):
-        state.client().submit(found.project.id, "quantize", {"recipe": found.recipe, "out": out})
-        st.rerun()
+        press.button(st, "Cancel", "export-cancel", state.client().cancel, job.id, width="stretch")
+    else:
+        press.button(st, "Export and verify" if result is None else "Export again", "export-go", state.client().submit,
+                     found.project.id, "quantize", {"recipe": found.recipe, "out": out}, type="primary", width="stretch",
+                     disabled=found.model is None or bool(illegal))
     st.html(markup.foot("Simulates, writes the files, reads them back and runs them in ONNX Runtime against the simulation."))
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import streamlit as st
 
-from app import cards, markup, shell, state
+from app import cards, markup, press, shell, state
 from app.app_pages import new_project
 from engine.errors import MixdownError
 
@@ -48,33 +48,27 @@ def _arrive(client: Any) -> bool:
 def _card(client: Any, project: Any) -> None:
     st.html(cards.card(project))
     go, more = st.columns([2, 1], gap="small")
-    if go.button("Open", key=f"open-{project.id}", type="primary", width="stretch"):
-        shell.go("desk", project.id)
-        st.rerun()
+    press.button(go, "Open", f"open-{project.id}", shell.go, "desk", project.id, type="primary", width="stretch")
     with more.popover("More", width="stretch"):
         name = st.text_input("Name", project.name, key=f"name-{project.id}")
-        if st.button("Rename", key=f"rename-{project.id}", disabled=not name.strip() or name == project.name, width="stretch"):
-            _try(lambda: client.rename_project(project.id, name))
-        if st.button("Make an archive", key=f"pack-{project.id}", width="stretch", help="The project as one zip file"):
-            st.session_state[f"zip-{project.id}"] = _try(lambda: client.export_project(project.id), again=False)
+        press.button(st, "Rename", f"rename-{project.id}", _rename, client, project.id,
+                     disabled=not name.strip() or name == project.name, width="stretch")
+        press.button(st, "Make an archive", f"pack-{project.id}", _pack, client, project.id, width="stretch",
+                     help="The project as one zip file")
         packed = st.session_state.get(f"zip-{project.id}")
         if packed is not None and packed.is_file():
             with packed.open("rb") as file:
                 st.download_button("Download the archive", file, packed.name, "application/zip", key=f"get-{project.id}", width="stretch")
         sure = st.checkbox("I want to delete it, with its history", key=f"sure-{project.id}")
-        if st.button("Delete", key=f"delete-{project.id}", disabled=not sure, width="stretch"):
-            _try(lambda: client.delete_project(project.id))
+        press.button(st, "Delete", f"delete-{project.id}", client.delete_project, project.id, disabled=not sure, width="stretch")
 
 
-def _try(action: Any, again: bool = True) -> Any:
-    try:
-        value = action()
-    except MixdownError as error:
-        state.window().error = str(error)
-        st.rerun()
-    if again:
-        st.rerun()
-    return value
+def _rename(client: Any, project: str) -> None:
+    client.rename_project(project, str(press.value(f"name-{project}")))
+
+
+def _pack(client: Any, project: str) -> None:
+    st.session_state[f"zip-{project}"] = client.export_project(project)
 
 
 def _samples(client: Any) -> None:
@@ -84,13 +78,19 @@ def _samples(client: Any) -> None:
     for sample in samples:
         words, button = st.columns([2.4, 1], gap="small", vertical_alignment="center")
         words.html(markup.text(sample.title))
-        if button.button("Open" if sample.name in have else "Add", key=f"sample-{sample.name}", width="stretch"):
-            project = _try(lambda name=sample.name: client.ensure_sample(name), again=False)
-            shell.go("desk", project.id)
-            st.rerun()
+        press.button(button, "Open" if sample.name in have else "Add", f"sample-{sample.name}", _sample, client, sample.name,
+                     width="stretch")
     if not samples:
         st.html(markup.foot("No bundled sample is in this checkout."))
     st.html(markup.heading("Import a project"))
     given = st.file_uploader("archive", type=["zip"], key="import-zip", label_visibility="collapsed")
-    if given is not None and st.button("Import", key="import-go"):
-        _try(lambda: client.import_project(given))
+    if given is not None:
+        press.button(st, "Import", "import-go", _import, client)
+
+
+def _sample(client: Any, name: str) -> None:
+    shell.go("desk", client.ensure_sample(name).id)
+
+
+def _import(client: Any) -> None:
+    client.import_project(press.value("import-zip"))

@@ -6,7 +6,7 @@ import time
 import streamlit as st
 
 from app import bench as benches
-from app import markup, state
+from app import markup, press, state
 from app.bench import Bench
 from app.state import Desk
 from engine.errors import MixdownError
@@ -25,11 +25,13 @@ def history(found: Bench, desk: Desk) -> None:
     st.html(markup.table([("edit", "m"), ("at", "n"), ("", "d")], rows, height=420, now=now))
     labels = {line.seq: f"{line.seq} \u00b7 {line.label}" for line in lines if not line.current}
     if labels:
-        chosen = st.selectbox("Go back to", list(labels), format_func=lambda s: labels[s], key="jump")
-        if st.button("Go", key="jump-go"):
-            client.jump(found.project.id, chosen)
-            state.moved(desk)
-            st.rerun()
+        st.selectbox("Go back to", list(labels), format_func=lambda s: labels[s], key="jump")
+        press.button(st, "Go", "jump-go", _jump, found.project.id, desk)
+
+
+def _jump(project: str, desk: Desk) -> None:
+    state.client().jump(project, int(press.value("jump")))
+    state.moved(desk)
 
 
 def editor(found: Bench, desk: Desk) -> None:
@@ -40,23 +42,26 @@ def editor(found: Bench, desk: Desk) -> None:
     if desk.recipe_error:
         st.html(markup.box(desk.recipe_error, "hot", "The recipe on the desk is as it was."))
     apply, download = st.columns(2, gap="small")
-    if apply.button("Apply", type="primary", width="stretch", disabled=text == found.recipe):
-        _apply(found, desk, text, "recipe edited as text")
+    press.button(apply, "Apply", "recipe-apply", _typed, found, desk, key, type="primary", width="stretch", disabled=text == found.recipe)
     download.download_button("Download", found.recipe, "recipe.yaml", "text/yaml", width="stretch")
     with st.popover("Upload a recipe"):
         given = st.file_uploader("recipe.yaml", type=["yaml", "yml", "json"], key=f"recipe-file-{desk.rev}")
         if given is not None:
             desk.rev += 1  # a fresh uploader: the file is taken once
             _apply(found, desk, given.read(MAX_UPLOAD + 1).decode("utf-8", "replace"), f"recipe from {given.name}")
+            st.rerun()
     with st.popover("Reproduce"):
         st.code(_command(found), language=None, wrap_lines=True)
+
+
+def _typed(found: Bench, desk: Desk, key: str) -> None:
+    _apply(found, desk, str(press.value(key, found.recipe)), "recipe edited as text")
 
 
 def _apply(found: Bench, desk: Desk, text: str, label: str) -> None:
     desk.recipe_error = benches.edit(state.client(), found.project.id, text, label)
     if not desk.recipe_error:
         state.moved(desk)
-    st.rerun()
 
 
 def _command(found: Bench) -> str:

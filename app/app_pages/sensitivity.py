@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from app import bench as benches
-from app import markup, shell, state
+from app import markup, press, shell, state
 from app.app_pages import sensitivity_controls as controls
 from app.app_pages import sensitivity_side as side
 from app.bench import Bench
@@ -45,6 +45,7 @@ def draw() -> None:
 
 def _body(project: str, live: bool) -> None:
     """All below the bar; asks again by itself while a job runs."""
+    press.anew()
     client, seen, desk = state.client(), view.of(project), state.window().desk(project)
     found = benches.load(client, project, desk.current)
     with st.container(key="panel_question"):

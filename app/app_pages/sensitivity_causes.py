@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from app import bench as benches
-from app import markup, recipes, state
+from app import markup, press, recipes, state
 from app.bench import Bench
 from app.sensitivity import causes
 from app.state import Desk
@@ -47,28 +47,27 @@ def draw(found: Bench, desk: Desk, layers: list[str], now: str, shown: str) -> N
 def _asked(found: Bench, asked: Mapping[str, Any]) -> None:
     job = causes.job(found, asked)
     if job is None and not found.stopped:
-        _start(found, asked)
+        state.client().submit(found.project.id, causes.VERB, asked)
+        st.rerun()
     if job is not None and job.state in ("failed", "cancelled"):
         st.html(markup.text(job.error or "The search for causes was cancelled."))
-        if st.button("Find causes", key="sens-causes-again"):
-            _start(found, asked)
+        press.button(st, "Find causes", "sens-causes-again", state.client().submit, found.project.id, causes.VERB, asked)
         return
     st.html(markup.text("Looking for causes: the layer runs alone, with one fault taken away at a time\u2026"))
-
-
-def _start(found: Bench, asked: Mapping[str, Any]) -> None:
-    state.client().submit(found.project.id, causes.VERB, asked)
-    st.rerun()
 
 
 def _remedy(
     found: Bench, desk: Desk, diagnosis: Mapping[str, Any], remedy: Mapping[str, Any], layers: list[str], precision: str, key: str
 ) -> None:
     with st.container(key=f"sens_remedy_{key}", horizontal=True, gap="small", vertical_alignment="center"):
-        if st.button(str(remedy["title"]), key=f"sens-remedy-{key}", help=str(remedy["words"])):
-            doc = recipes.read(state.client().state(found.project.id).recipe)
-            text = recipes.write(causes.changed(causes.at(doc, found, layers, precision), remedy["change"]))
-            said = causes.label(diagnosis, remedy, precision)
-            state.moved(desk, benches.edit(state.client(), found.project.id, text, said))
-            st.rerun()
+        said = causes.label(diagnosis, remedy, precision)
+        press.button(
+            st, str(remedy["title"]), f"sens-remedy-{key}", _apply, found, desk, remedy, layers, precision, said, help=str(remedy["words"])
+        )
         st.html(markup.foot(causes.worth(remedy)))
+
+
+def _apply(found: Bench, desk: Desk, remedy: Mapping[str, Any], layers: list[str], precision: str, said: str) -> None:
+    doc = recipes.read(state.client().state(found.project.id).recipe)
+    text = recipes.write(causes.changed(causes.at(doc, found, layers, precision), remedy["change"]))
+    state.moved(desk, benches.edit(state.client(), found.project.id, text, said))

@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from app import markup, numbers, state
+from app import markup, numbers, press, state
 from app.bench import Bench
 from app.sensitivity import ask, cells, files, panel_words, rows, view
 from app.sensitivity.cells import Scores
@@ -54,22 +54,30 @@ def _choose(label: str, options: list[str], value: str, names: dict[str, str], k
 
 def _run(found: Bench, seen: View, known: ask.Known) -> None:
     if known.job is not None:
-        if st.button("Cancel", key="sens-cancel", width=132):
-            state.client().cancel(known.job.id)
-            st.rerun()
+        press.button(st, "Cancel", "sens-cancel", state.client().cancel, known.job.id, width=132)
         return
     known_now = known.estimate is not None if seen.mode == "estimate" else known.asked
     text, mode, useful = panel_words.run_button(seen.mode, known_now, known.exact is not None)
     off = bool(found.stopped) or not useful
-    if st.button(text, key="sens-run", type="primary", width=144, disabled=off, help=view.MEANING[mode] if useful else None):
-        run(found, seen, mode)
+    press.button(
+        st,
+        text,
+        "sens-run",
+        run,
+        found,
+        seen,
+        mode,
+        type="primary",
+        width=144,
+        disabled=off,
+        help=view.MEANING[mode] if useful else None,
+    )
 
 
 def run(found: Bench, seen: View, mode: str) -> None:
     """Asks the worker; a page that shows estimates goes over to exact figures."""
     seen.mode, seen.rev = mode, seen.rev + 1
     state.client().submit(found.project.id, ask.VERB, ask.arguments(found, seen))
-    st.rerun()
 
 
 def _files(found: Bench, seen: View, known: ask.Known, scores: Scores) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from app import bench as benches
-from app import markup, recipes, shell, state
+from app import markup, press, recipes, shell, state
 from app.app_pages import inspector, sensitivity_causes
 from app.bench import Bench
 from app.figures.ladder import ladder_figure
@@ -22,9 +22,7 @@ def draw(found: Bench, seen: View, desk: Desk, scores: Scores, item: str, shown:
         chosen = st.segmented_control(
             "Selected", view.SIDES, default=seen.side, key="sens-side", label_visibility="collapsed", required=True
         )
-        if st.button("Open on the Desk", key="sens-desk", help="The same layer is selected there"):
-            shell.go("desk", found.project.id)
-            st.rerun()
+        press.button(st, "Open on the Desk", "sens-desk", shell.go, "desk", found.project.id, help="The same layer is selected there")
     seen.side = str(chosen or seen.side)
     if seen.side == "Layer":
         inspector.draw(found, desk)
@@ -59,16 +57,13 @@ def _set(found: Bench, desk: Desk, layers: list[str], now: str, reasons: dict[st
         for what in [*recipes.candidates(found.doc), "bypass", "base"]:
             text = {"bypass": "Float", "base": "Base"}.get(what, what.upper())
             why = reasons.get(what, "")
-            if st.button(
-                text, key=f"sens-set-{what}", type="primary" if what == now else "secondary", disabled=bool(why), help=why or None
-            ):
-                put(found, desk, layers, what)
+            look = "primary" if what == now else "secondary"
+            press.button(st, text, f"sens-set-{what}", put, found, desk, layers, what, type=look, disabled=bool(why), help=why or None)
 
 
 def put(found: Bench, desk: Desk, layers: list[str], what: str) -> None:
-    """Edits the recipe and draws the page anew, so that the bar follows."""
+    """Edits the recipe."""
     client = state.client()
     doc = recipes.read(client.state(found.project.id).recipe)
     new = recipes.edit_layers(doc, layers, what, found.layers)
     state.moved(desk, benches.edit(client, found.project.id, recipes.write(new), recipes.said(layers, what)))
-    st.rerun()

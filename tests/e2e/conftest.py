@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+ARTIFACTS = ROOT / "artifacts" / "e2e"
+FAILED = pytest.StashKey[bool]()
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync"]
 
@@ -86,8 +88,25 @@ def _until_up(url: str, process: subprocess.Popen[bytes]) -> None:
     raise AssertionError("the server did not start within 60 s")
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """Keeps how the test's call ended, so that the window can be photographed before it is closed."""
+    report = yield
+    if report.when == "call":
+        item.stash[FAILED] = report.failed
+    return report
+
+
+def keep(desk: Desk, name: str) -> None:
+    """The window as it is now and what its server and browser said, in `artifacts/e2e`."""
+    ARTIFACTS.mkdir(parents=True, exist_ok=True)
+    desk.page.screenshot(path=ARTIFACTS / f"{name}.png", timeout=10_000)
+    log = (desk.home.parent / "server.log").read_text(encoding="utf-8", errors="replace")
+    (ARTIFACTS / f"{name}.log").write_text("\n".join([desk.page.url, *desk.complaints, log]), encoding="utf-8")
+
+
 @pytest.fixture
-def desk(browser: Any, server: tuple[str, Path]) -> Iterator[Desk]:
+def desk(request: pytest.FixtureRequest, browser: Any, server: tuple[str, Path]) -> Iterator[Desk]:
     """A fresh browser window; console errors and requests that leave the machine fail the test."""
     url, home = server
     context = browser.new_context(viewport={"width": 1440, "height": 900}, accept_downloads=True)
@@ -98,5 +117,7 @@ def desk(browser: Any, server: tuple[str, Path]) -> Iterator[Desk]:
     made.page.on("pageerror", lambda e: made.complaints.append(f"page error: {e}"))
     made.page.on("request", lambda r: None if r.url.startswith(inside) else made.complaints.append(f"outside: {r.url[:90]}"))
     yield made
+    if request.node.stash.get(FAILED, False):
+        keep(made, request.node.name)
     context.close()
     assert made.complaints == []
