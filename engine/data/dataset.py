@@ -64,7 +64,8 @@ class Dataset:
     """Samples along the first axis of every input; made by `load_data`, or by hand from arrays.
 
     Inputs named in `shared` are states: they belong to every sample. `passed` are those of them that are
-    given to the model as they are; the others are repeated to the size of the batch.
+    given to the model as they are; the others are repeated to the size of the batch. `classes` names the label
+    numbers, for people: no result depends on it.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Dataset:
     notes: tuple[str, ...] = ()
     shared: frozenset[str] | None = None
     passed: frozenset[str] = frozenset()
+    classes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.inputs:

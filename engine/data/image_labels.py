@@ -17,8 +17,9 @@ MAX_CSV_BYTES = 50_000_000
 
 
 def read_labels(path: Path, folder: Path, files: list[Path],
-                data: dict[str, Any]) -> tuple[list[Path], Array, tuple[str, ...]]:
-    """The files that have labels, their class numbers, and a note that says what the numbers mean."""
+                data: dict[str, Any]) -> tuple[list[Path], Array, tuple[str, ...], tuple[str, ...]]:
+    """The files that have labels, their class numbers, a note that says what the numbers mean, and the classes' names
+    (none where the labels are numbers already)."""
     spec = data["labels"]
     if spec == "folder":
         named = {f: f.relative_to(folder).parts[0] for f in files if len(f.relative_to(folder).parts) > 1}
@@ -40,7 +41,8 @@ def read_labels(path: Path, folder: Path, files: list[Path],
         if named[file] not in index:
             raise BadInput(f"{path}: {file.name} has the label {named[file][:60]!r}. {nearest(named[file], index)}")
     note = "labels: " + ", ".join(f"{n}={i}" for n, i in list(index.items())[:10])
-    return files, np.array([index[named[f]] for f in files], np.int64), (note,)
+    names = () if numeric else tuple(" ".join(str(c).split())[:120] for c in classes)
+    return files, np.array([index[named[f]] for f in files], np.int64), (note,), names
 
 
 def _csv(file: Path, folder: Path) -> dict[Path, str]:

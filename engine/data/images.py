@@ -135,13 +135,14 @@ def load_images(path: Path, inputs: Sequence[InputInfo] | None = None) -> Datase
     files = _files(path, folder)
     labels: Array | None = None
     notes: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
     if "labels" in data:
-        files, labels, notes = read_labels(path, folder, files, data)
+        files, labels, notes, classes = read_labels(path, folder, files, data)
     for file in files[:CHECKED_FILES]:
         _check_header(file)
     name = str(data["input"]) if "input" in data else inputs[0].name if inputs else "image"
     rows = ImageRows(tuple(files), options)
-    return Dataset(path.name, {name: rows}, labels, {name: _scaling(path, data, options)}, str(path), notes)
+    return Dataset(path.name, {name: rows}, labels, {name: _scaling(path, data, options)}, str(path), notes, classes=classes)
 
 
 def _options(path: Path, data: dict[str, Any]) -> ImageOptions:

@@ -8,9 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from engine.data.check import UNUSABLE, as_array
 from engine.data.dataset import Array, Dataset, InputInfo
-from engine.data.npz import LABELS, MAX_BYTES, SCALING, parse_scaling, read_npz
+from engine.data.npz import CLASSES, LABELS, MAX_BYTES, SCALING, parse_classes, parse_scaling, read_npz
 from engine.errors import BadInput, MixdownError, nearest
 
 
@@ -48,21 +50,33 @@ def _is_code(text: str, path: Path) -> bool:
 
 def _load_npz(path: Path, inputs: Sequence[InputInfo] | None, limit: int) -> Dataset:
     known = None if inputs is None else {info.name for info in inputs}
-    special = (SCALING, LABELS)
+    special = (SCALING, LABELS, CLASSES)
     arrays, unread, unusable = read_npz(path, lambda n: known is None or n in known or n in special, limit)
     scaling = parse_scaling(path, arrays.pop(SCALING)) if SCALING in arrays and SCALING not in (known or ()) else {}
     labels = arrays.get(LABELS) if LABELS in (known or ()) else arrays.pop(LABELS, None)
+    classes = () if CLASSES in (known or ()) else _classes(path, arrays, known is not None)
     if labels is not None and labels.ndim == 0:
         raise BadInput(f"{path}: array 'labels' is a single number: expected one label per sample")
     notes = tuple(f"ignored: {name!r} is no input of the model" for name in unread)
     notes += tuple(UNUSABLE + problem for problem in unusable.values())
+    if CLASSES not in (known or ()):
+        unusable.pop(CLASSES, None)  # noted; names are for people, and nothing waits for them
     if unusable and (known is not None or not arrays):
         raise BadInput(f"{path}: {next(iter(unusable.values()))}")
     if not arrays:
         wanted = ", ".join(repr(n) for n in sorted(known or ())) or "one for each model input"
         near = nearest(next(iter(known)), unread) if known else ""
         raise BadInput(f"{path}: holds no input arrays: expected {wanted}. {near}".rstrip())
-    return Dataset(path.name, dict(arrays), labels, scaling, str(path), notes)
+    return Dataset(path.name, dict(arrays), labels, scaling, str(path), notes, classes=classes)
+
+
+def _classes(path: Path, arrays: dict[str, Array], bound: bool) -> tuple[str, ...]:
+    """Takes the class names out of the arrays. Where the inputs are not known yet, an array of that name that does not
+    look like names may be one."""
+    array = arrays.get(CLASSES)
+    if array is None or not (bound or (array.dtype == np.uint8 and bytes(array.reshape(-1)[:1]) == b"[")):
+        return ()
+    return parse_classes(path, arrays.pop(CLASSES))
 
 
 def _from_code(spec: str) -> Dataset:

@@ -22,7 +22,8 @@ _SCALING_BYTES = 1_000_000
 _HEADER_BYTES = 10_000
 _DIRECTORY_BYTES = 1_000_000
 _TAIL = 22 + 65_535  # a zip's last record and the longest comment after it
-SCALING, LABELS = "scaling", "labels"
+SCALING, LABELS, CLASSES = "scaling", "labels", "classes"
+MAX_CLASSES, MAX_CLASS_NAME = 100_000, 120
 
 
 class Unusable(BadInput):
@@ -142,16 +143,28 @@ def _header(path: Path, name: str, stream: IO[bytes]) -> tuple[tuple[int, ...], 
 
 def parse_scaling(path: Path, array: Array) -> dict[str, Scaling]:
     """The `scaling` array (JSON text as bytes) by input name."""
-    if array.dtype != np.uint8 or array.ndim != 1 or array.size > _SCALING_BYTES:
-        raise BadInput(f"{path}: array 'scaling' is {array.dtype} of shape {_shape(array.shape)}: "
-                       "expected JSON text as a row of uint8")
-    try:
-        data = json.loads(array.tobytes().decode("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise BadInput(f"{path}: array 'scaling' is no JSON text: {_line(error)}") from None
+    data = _json(path, SCALING, array)
     if not isinstance(data, dict):
         raise BadInput(f"{path}: array 'scaling': expected a mapping from input name to scale and offset")
     return {str(name): _scaling(f"{path}: scaling of {str(name)[:80]!r}", value) for name, value in data.items()}
+
+
+def parse_classes(path: Path, array: Array) -> tuple[str, ...]:
+    """The `classes` array (a JSON list of names as bytes): what the label numbers 0, 1, … are called."""
+    data = _json(path, CLASSES, array)
+    if not isinstance(data, list) or len(data) > MAX_CLASSES or not all(isinstance(name, str) for name in data):
+        raise BadInput(f"{path}: array 'classes': expected a list of at most {MAX_CLASSES:,} names, in the order of the label numbers")
+    return tuple(" ".join(name.split())[:MAX_CLASS_NAME] for name in data)
+
+
+def _json(path: Path, name: str, array: Array) -> Any:
+    if array.dtype != np.uint8 or array.ndim != 1 or array.size > _SCALING_BYTES:
+        raise BadInput(f"{path}: array {name!r} is {array.dtype} of shape {_shape(array.shape)}: "
+                       "expected JSON text as a row of uint8")
+    try:
+        return json.loads(array.tobytes().decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise BadInput(f"{path}: array {name!r} is no JSON text: {_line(error)}") from None
 
 
 def _scaling(where: str, value: Any) -> Scaling:

@@ -11,6 +11,7 @@ from sample_models.common.idx import Bytes, Split
 
 SEED = 2026
 CALIBRATION, TRAINING, EVALUATION = 1_024, 10_000, 2_000
+CLASSES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
 SCALING = {"image": {"scale": 1 / 255, "offset": 0.0, "dtype": "float32"}}
 
 
@@ -47,7 +48,8 @@ def draw(train: Split, test: Split) -> dict[str, Split]:
 
 def write(sets: dict[str, Split], folder: Path) -> None:
     """One compressed npz per set: `image` (bytes), `labels`, and how bytes become the model's floats."""
-    scaling = np.frombuffer(json.dumps(SCALING).encode(), np.uint8)
+    scaling, classes = (np.frombuffer(json.dumps(x).encode(), np.uint8) for x in (SCALING, CLASSES))
     for name, split in sets.items():
         labels = split.labels.astype(np.int64)
-        np.savez_compressed(folder / f"{name}.npz", image=split.images, labels=labels, scaling=scaling)
+        names = {"classes": classes} if name == "evaluation" else {}  # where people look at single pictures
+        np.savez_compressed(folder / f"{name}.npz", image=split.images, labels=labels, scaling=scaling, **names)

@@ -44,7 +44,7 @@ def layers(sample: str) -> list[str]:
 @pytest.mark.parametrize("name", SETS)
 def test_sets_have_their_size_and_types(sample: str, name: str) -> None:
     data = arrays(sample, name)
-    assert set(data) == {"image", "labels", "scaling"}
+    assert set(data) == {"image", "labels", "scaling"} | ({"classes"} if name == "evaluation" else set())
     assert data["image"].shape == (SETS[name], 1, 28, 28) and data["image"].dtype == np.uint8
     assert data["labels"].shape == (SETS[name],) and data["labels"].dtype == np.int64
     assert set(data["labels"].tolist()) == set(range(10))

@@ -313,3 +313,18 @@ def test_a_function_of_the_users_is_called_only_where_it_is_allowed(tmp_path: Pa
     refused("my_data_module:words", "expected an array of numbers", allow_code=True)
     refused("my_data_module:none", "has no function 'none'", allow_code=True)
     refused("no_such_module_here:none", "cannot be imported: ModuleNotFoundError", allow_code=True)
+
+
+def test_class_names_are_read_and_anything_else_called_classes_is_no_names(tmp_path: Path) -> None:
+    image, names = PIXELS[:3], np.frombuffer(b'["cat", "a  dog\\n", "\xc3\xa9"]', np.uint8)
+    np.savez(tmp_path / "a.npz", image=image, classes=names)
+    assert load_data(tmp_path / "a.npz").classes == ("cat", "a dog", "é")
+    assert load_data(tmp_path / "a.npz", [IMAGE]).classes == ("cat", "a dog", "é")
+    np.savez(tmp_path / "b.npz", image=image, classes=np.array(["cat", "dog"]))
+    bound = load_data(tmp_path / "b.npz", [IMAGE])
+    assert bound.classes == () and any("classes" in note for note in bound.notes)
+    np.savez(tmp_path / "c.npz", image=image, classes=np.frombuffer(b'{"a": 1}', np.uint8))
+    with pytest.raises(BadInput, match="a list of at most"):
+        load_data(tmp_path / "c.npz", [IMAGE])
+    np.savez(tmp_path / "d.npz", image=image, classes=np.zeros((3, 7), np.float32))
+    assert "classes" in load_data(tmp_path / "d.npz").inputs
