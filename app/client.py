@@ -16,7 +16,7 @@ from app.reproduce import reproduce
 from app.runners import runner_for
 from engine.errors import BadInput, MixdownError
 from engine.recipe import Recipe
-from engine.store import HistoryLine, Job, Project, Store, default_home
+from engine.store import HistoryLine, Job, Project, Slots, Store, default_home
 from engine.store.bundle import export_project, import_project
 
 UPLOAD_LIMIT = 2_000_000_000
@@ -147,6 +147,32 @@ class Client:
     def history(self, project: str) -> list[HistoryLine]:
         """All lines, oldest first."""
         return self._store.history.lines(project)
+
+    # Snapshots: two sides of a switch, and named lines
+
+    def slots(self, project: str) -> Slots:
+        """On which of A and B the project stands, and the other one's line."""
+        return self._store.snapshots.slots(project)
+
+    def flip(self, project: str) -> HistoryLine:
+        """To the other of A and B."""
+        return self._moved(project, self._store.snapshots.flip(project))
+
+    def put_aside(self, project: str, seq: int | None = None) -> Slots:
+        """Puts a line (else the current one) on the side of the switch where the project does not stand."""
+        return self._store.snapshots.put(project, seq)
+
+    def name_line(self, project: str, name: str, seq: int | None = None) -> None:
+        """Names a line of the history (else the current one)."""
+        self._store.snapshots.name(project, name, seq)
+
+    def forget_name(self, project: str, name: str) -> None:
+        """Takes a name away; the line stays."""
+        self._store.snapshots.forget(project, name)
+
+    def named_lines(self, project: str) -> dict[str, int]:
+        """Named lines by name."""
+        return self._store.snapshots.named(project)
 
     # Work
 

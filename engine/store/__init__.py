@@ -28,6 +28,7 @@ from engine.store.jobs import Jobs, doing, process_alive, process_token
 from engine.store.projects import UPLOADS, Projects
 from engine.store.records import HistoryLine, Job, Project, Run
 from engine.store.runs import Runs
+from engine.store.snapshots import Slots, Snapshots
 
 __all__ = [
     "VERSION",
@@ -35,6 +36,7 @@ __all__ = [
     "Job",
     "Project",
     "Run",
+    "Slots",
     "Store",
     "default_home",
     "doing",
@@ -60,6 +62,7 @@ class Store:
         self.database = Database(self.home / FILE)
         self.projects = Projects(self.database, self.home)
         self.history = History(self.database)
+        self.snapshots = Snapshots(self.database, self.history)
         self.runs = Runs(self.database, self.home)
         self.jobs = Jobs(self.database)
 

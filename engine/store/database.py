@@ -9,7 +9,7 @@ from pathlib import Path
 
 from engine.errors import BadInput
 
-VERSION = 1
+VERSION = 2
 FILE = "project.sqlite"
 _SCHEMA = """
 CREATE TABLE projects(
@@ -30,6 +30,10 @@ CREATE TABLE jobs(
   owner TEXT NOT NULL, created REAL NOT NULL, updated REAL NOT NULL);
 CREATE INDEX jobs_by_project ON jobs(project, id);
 """
+_SNAPSHOTS = """CREATE TABLE snapshots(
+  project TEXT NOT NULL REFERENCES projects(id) ON DELETE CASCADE, name TEXT NOT NULL, seq INTEGER NOT NULL,
+  PRIMARY KEY(project, name))"""
+_STEPS = {1: (_SNAPSHOTS,)}  # from this version to the next
 
 
 class Database:
@@ -89,23 +93,30 @@ class Database:
             raise sqlite3.DatabaseError("damaged pages")
         c.execute("PRAGMA journal_mode=WAL")
         c.execute("PRAGMA synchronous=NORMAL")
-        if version == 0:
-            self._create(c)
+        if version < VERSION:
+            self._raise_version(c)
 
-    def _create(self, c: sqlite3.Connection) -> None:
+    def _raise_version(self, c: sqlite3.Connection) -> None:
         c.execute("BEGIN IMMEDIATE")
         try:
-            if int(c.execute("PRAGMA user_version").fetchone()[0]) == 0:  # another process may have been first
-                if c.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-                    raise BadInput(f"{self.path}: a database of another program. Set MIXDOWN_HOME to another folder")
-                for statement in _SCHEMA.split(";\n"):
-                    if statement.strip():
-                        c.execute(statement)
-                c.execute(f"PRAGMA user_version={VERSION}")
+            version = int(c.execute("PRAGMA user_version").fetchone()[0])  # another process may have been first
+            if version == 0:
+                self._create(c)
+            for old in range(max(version, 1), VERSION):
+                for statement in _STEPS[old]:
+                    c.execute(statement)
+            c.execute(f"PRAGMA user_version={VERSION}")
             c.execute("COMMIT")
         except BaseException:
             c.execute("ROLLBACK")
             raise
+
+    def _create(self, c: sqlite3.Connection) -> None:
+        if c.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+            raise BadInput(f"{self.path}: a database of another program. Set MIXDOWN_HOME to another folder")
+        for statement in _SCHEMA.split(";\n"):
+            if statement.strip():
+                c.execute(statement)
 
     @contextlib.contextmanager
     def _plain_errors(self) -> Iterator[None]:

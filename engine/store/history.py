@@ -63,6 +63,11 @@ class History:
             row = self._current(c, project)
             return self._line(row, row["seq"])
 
+    def line(self, project: str, seq: int) -> HistoryLine:
+        """One line by its number."""
+        with self._database.reading() as c:
+            return self._line(self._row(c, project, seq), self._current(c, project)["seq"])
+
     def steps(self, project: str) -> tuple[bool, bool]:
         """Whether undo and redo lead anywhere."""
         with self._database.reading() as c:
