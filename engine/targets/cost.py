@@ -60,10 +60,9 @@ def cost_of(model: Model, plan: Plan) -> Cost:
     counted: set[str] = set()
     by_name = {entry.name: entry for entry in plan.layers}
     layers = tuple(_layer_cost(layer, by_name[layer.name], plan.weights, counted) for layer in model.layers)
-    other = sum(
-        _bytes(model, name, plan.weights, counted) for name in model.graph.initializers if name not in counted
-    )
-    other_fp32 = sum(4 * _count(model, name) for name in _float_initializers(model) if name not in counted)
+    outside = [name for name in _float_initializers(model) if name not in counted]
+    other = sum(_bytes(model, name, plan.weights) for name in outside)
+    other_fp32 = sum(4 * _count(model, name) for name in outside)
     return Cost(
         layers,
         sum(c.size_bytes for c in layers) + other,
@@ -128,9 +127,7 @@ def _count(model: Model, name: str) -> int:
     return math.prod(int(d) for d in value.const_value.shape.numpy())
 
 
-def _bytes(model: Model, name: str, weights: Mapping[str, WeightPlan], counted: set[str]) -> int:
-    if name not in _float_initializers(model):
-        return 0
+def _bytes(model: Model, name: str, weights: Mapping[str, WeightPlan]) -> int:
     plan = weights.get(name)
     bits = plan.dtype.bits if plan is not None else FP32_BITS
     return math.ceil(_count(model, name) * bits / 8)
