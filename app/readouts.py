@@ -11,7 +11,7 @@ BUDGET = 0.02  # the drop that fills half of the gauge
 VERBS = {"open": "Reading the model", "resolve": "Resolving the recipe", "float": "Float accuracy",
          "measure": "Measuring", "calibrate": "Calibrating", "layer": "Looking into a layer",
          "quantize": "Exporting", "verify": "Verifying",
-         "sensitivity": "Scoring layers", "diagnose": "Looking for causes"}
+         "sensitivity": "Scoring layers", "diagnose": "Looking for causes", "compare": "Comparing"}
 Part = dict[str, Any]
 
 

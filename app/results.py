@@ -16,7 +16,8 @@ from engine.store.files import file_identity
 RESULTS_VERSION = 1
 # These depend on nothing but their key. (`resolve` and `layer` also tell what the session has calibrated;
 # files of `quantize` and `verify` may be gone.)
-KEPT = ("open", "float", "measure", "calibrate", "sensitivity", "diagnose")
+KEPT = ("open", "float", "measure", "calibrate", "sensitivity", "diagnose", "compare")
+RECIPES = ("recipe", "left", "right")  # arguments that are recipes: two texts of one meaning are one
 _MEMORY = 24
 
 
@@ -34,7 +35,7 @@ class Results:
         row = self._store.projects.get(project)
         parts: dict[str, Any] = {"version": RESULTS_VERSION, "verb": verb, "metric": row.metric}
         parts["files"] = [file_identity(path) for path in (row.model, row.evaluation, row.calibration, row.training)]
-        parts["args"] = {name: self._meaning(value) if name == "recipe" else value for name, value in args.items()}
+        parts["args"] = {name: self._meaning(value) if name in RECIPES else value for name, value in args.items()}
         if verb in ("resolve", "layer"):
             run = self._store.runs.find(project, "calibrate")
             parts["calibrated"] = run.id if run else 0

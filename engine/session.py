@@ -28,6 +28,7 @@ from engine.analysis.sensitivity.answer import answer
 from engine.analysis.sensitivity.cache import ScoreCache
 from engine.analysis.sensitivity.confidence import TOP
 from engine.analysis.sensitivity.kinds import Question
+from engine.answering import Answering, answering_of
 from engine.data import Dataset, load_data
 from engine.data.metrics import Metric, resolve_metric
 from engine.errors import BadInput, IllegalPrecision
@@ -87,6 +88,7 @@ class Session:
         self._rooms: OrderedDict[str, Room] = OrderedDict()
         self._comparison: Comparison | None = None
         self._clipped: tuple[Statistics, Statistics] | None = None
+        self._answering: Answering | None = None
 
     @staticmethod
     def for_project(project: Any, store: Any) -> Session:
@@ -128,6 +130,14 @@ class Session:
         back = np.argsort(self.order) if self.order is not None else slice(None)
         arrays = {f"fp32/{name}": array[back] for name, array in comparison.float_outputs().items()}
         return found, arrays | {f"quantized/{name}": array[back] for name, array in outputs.items()}
+
+    def compare(self, left: Recipe | None, right: Recipe | None, progress: Progress = silent) -> dict[str, Any]:
+        """Two recipes sample by sample; None is the float model. What was measured before is not run again."""
+        metric = self._metric_facts()
+        if metric is None:
+            raise BadInput("comparing runs needs evaluation data (--evaluation); none were given")
+        found = self._answers().compare(left, right, lambda p: self._compare(p)[0], self._measure_for, progress)
+        return found | {"metric": metric}
 
     def calibrate(self, recipe: Recipe, progress: Progress = silent) -> dict[str, Any]:
         """One pass over the calibration data, and a table of the ranges; clipping is counted on evaluation data too."""
@@ -264,7 +274,17 @@ class Session:
         places = {layer.name: layer.output for layer in sim.model.layers}
         sqnr = layer_sqnr(runner, sim.quantization, comparison.data, places, part(progress, 0.9, 1.0))
         extra = {"seconds": time.perf_counter() - begin, "steps": [s.to_json() for s in room.reports], "notes": list(self.notes)}
-        return report(self.model, sim, recipe, metric.name, found, sqnr, extra), outputs
+        whole = report(self.model, sim, recipe, metric.name, found, sqnr, extra)
+        answers = self._answers().keep(recipe, comparison, outputs, whole)
+        return whole | {"per_class": self._answers().classes(comparison, answers)}, outputs
+
+    def _measure_for(self, recipe: Recipe, progress: Progress) -> None:
+        self._measured(recipe, progress, None)
+
+    def _answers(self) -> Answering:
+        if self._answering is None:
+            self._answering = answering_of(self, self._cache)
+        return self._answering
 
     def _room(self, recipe: Recipe, progress: Progress) -> Room:
         key = steps_key(recipe)

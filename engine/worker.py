@@ -56,6 +56,12 @@ def _names(args: dict[str, Any]) -> list[str] | None:
     return names
 
 
+def _run(args: dict[str, Any], key: str) -> Any:
+    """A recipe, or None for the float model."""
+    text = _text(args, key)
+    return None if text == "float" else _recipe({"recipe": text})
+
+
 def _question(args: dict[str, Any]) -> Any:
     from engine.analysis.sensitivity.kinds import Question
     from engine.quant.precision import Precision
@@ -77,6 +83,7 @@ VERBS: dict[str, Callable[[Any, dict[str, Any], Reporter], Any]] = {
     "sensitivity": lambda s, a, r: s.sensitivity(_question(a), _recipe(a), str(a.get("on", "calibration")), bool(a.get("racing")),
                                                  progress=r, partial=r.partial),
     "diagnose": lambda s, a, r: s.diagnose(_recipe(a), _names(a), progress=r),
+    "compare": lambda s, a, r: s.compare(_run(a, "left"), _run(a, "right"), progress=r),
     "layer": lambda s, a, r: s.layer_facts(_recipe(a), _text(a, "name"), progress=r),
     "quantize": lambda s, a, r: s.quantize(_recipe(a), Path(_text(a, "out")), progress=r),
     "verify": lambda s, a, r: s.verify(Path(_text(a, "dir")), progress=r),

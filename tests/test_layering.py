@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-TOP = {"session", "room", "worker", "worker_protocol", "cli", "verbs", "verbs_sensitivity", "__main__", "terminal", "store"}
+TOP = {"session", "room", "answering", "worker", "worker_protocol", "cli", "verbs", "verbs_sensitivity", "__main__", "terminal", "store"}
 PLAIN = {"errors", "progress", "safe_yaml", "recipe", "quant.precision", "quant.granularity"}
 MAY_USE = {
     "ops": set(),
@@ -24,6 +24,7 @@ MAY_USE = {
     "mixed": {"sim", "data", "targets", "quant", "graph", "ops"},
     "export": {"sim", "data", "targets", "quant", "graph", "ops"},
     "recipe": {"quant"},
+    "report": set(),
     "store": {"recipe"},
 }
 ROOMS = sorted((ROOT / "engine").rglob("*.py"))

@@ -96,6 +96,10 @@ class Comparison:
         return Measurement(count, interval(float_scores), interval(scores), paired_drop(float_scores, scores),
                            sqnr.get(names[0], 0.0), sqnr if len(names) > 1 else {}, self._agreement(before, outputs, count))
 
+    def scores(self, outputs: Outputs) -> Array | float:
+        """The metric of outputs of all samples: one score each, [N], or one number."""
+        return self._score(outputs, self.float_outputs(), len(self.data))
+
     def _score(self, outputs: Outputs, reference: Outputs, count: int) -> Array | float:
         labels = self.data.labels
         target = reference if self.metric.against == "float" else None if labels is None else labels[:count]

@@ -18,7 +18,8 @@ INTERRUPTED = ("The workbench was stopped while {doing}. Nothing in the project 
                "Start it again to go on.")
 _DOING = {"open": "opening the model", "float": "measuring the float model", "resolve": "resolving the recipe",
           "measure": "measuring", "calibrate": "calibrating", "layer": "looking at a layer",
-          "quantize": "quantizing", "verify": "verifying", "sensitivity": "scoring layers", "diagnose": "looking for causes"}
+          "quantize": "quantizing", "verify": "verifying", "sensitivity": "scoring layers", "diagnose": "looking for causes",
+          "compare": "comparing two runs"}
 _KEEP = 300
 _COLUMNS = [f.name for f in fields(Job) if f.name != "partial"]
 
