@@ -33,6 +33,7 @@ from engine.data import Dataset, load_data
 from engine.data.metrics import Metric, resolve_metric
 from engine.errors import BadInput, IllegalPrecision
 from engine.graph import Model, load_model
+from engine.predicting import Predicting, Reports, curve_asked, predicting_of
 from engine.progress import Progress, part, silent
 from engine.quant.precision import Precision
 from engine.recipe import Recipe
@@ -44,6 +45,7 @@ Partial = Callable[[dict[str, Any]], None]
 MAX_ROOMS = 3
 ORDER_SEED = 0
 CLIP_SAMPLES = 256
+MAX_REPORTS = 400  # measurements that a curve is fitted to, the newest ones
 
 
 class Session:
@@ -89,13 +91,17 @@ class Session:
         self._comparison: Comparison | None = None
         self._clipped: tuple[Statistics, Statistics] | None = None
         self._answering: Answering | None = None
+        self._predicting: Predicting | None = None
+        self.reports: Reports = tuple  # earlier reports of this project, oldest first; a store has them
 
     @staticmethod
     def for_project(project: Any, store: Any) -> Session:
         """The session of a stored project."""
         model = load_model(project.model)
         evaluation, calibration = (load_data(path) if path else None for path in (project.evaluation, project.calibration))
-        return Session(model, evaluation, calibration, metric=project.metric or None, cache=store.cache_folder(project.id))
+        session = Session(model, evaluation, calibration, metric=project.metric or None, cache=store.cache_folder(project.id))
+        session.reports = lambda: (r for run in store.runs.all(project.id, "measure")[-MAX_REPORTS:] if (r := store.runs.report(run.id)))
+        return session
 
     def open(self, progress: Progress = silent) -> dict[str, Any]:
         """Facts about the model and its data; nothing is quantized."""
@@ -138,6 +144,14 @@ class Session:
             raise BadInput("comparing runs needs evaluation data (--evaluation); none were given")
         found = self._answers().compare(left, right, lambda p: self._compare(p)[0], self._measure_for, progress)
         return found | {"metric": metric}
+
+    def curve(self, recipe: Recipe, precisions: Sequence[str], progress: Progress = silent, partial: Partial | None = None,
+              **given: Any) -> dict[str, Any]:
+        """The curve that predicts the metric's drop from summed scores, for recipes that differ from this one in precisions.
+
+        `given`: see `engine.predicting.Ask`. `partial` gets it as it grows.
+        """
+        return self._predictions(progress).curve(recipe, curve_asked(precisions, **given), progress, partial)
 
     def calibrate(self, recipe: Recipe, progress: Progress = silent) -> dict[str, Any]:
         """One pass over the calibration data, and a table of the ranges; clipping is counted on evaluation data too."""
@@ -273,10 +287,22 @@ class Session:
         found, outputs = comparison.measure(runner, sim.quantization, part(progress, 0.2, 0.9), tell)
         places = {layer.name: layer.output for layer in sim.model.layers}
         sqnr = layer_sqnr(runner, sim.quantization, comparison.data, places, part(progress, 0.9, 1.0))
-        extra = {"seconds": time.perf_counter() - begin, "steps": [s.to_json() for s in room.reports], "notes": list(self.notes)}
+        extra = {"seconds": time.perf_counter() - begin, "steps": [s.to_json() for s in room.reports], "notes": list(self.notes),
+                 "content": list(self.content())}
         whole = report(self.model, sim, recipe, metric.name, found, sqnr, extra)
         answers = self._answers().keep(recipe, comparison, outputs, whole)
         return whole | {"per_class": self._answers().classes(comparison, answers)}, outputs
+
+    def content(self) -> tuple[str, ...]:
+        """What every measurement depends on beside its recipe: model, evaluation and calibration data, metric."""
+        data = (self.evaluation, self.calibration)
+        return (self.model.sha256 or "", *("" if d is None else d.sha256 for d in data), self.metric.name if self.metric else "")
+
+    def _predictions(self, progress: Progress) -> Predicting:
+        if self._predicting is None:
+            comparison, _ = self._compare(progress)
+            self._predicting = predicting_of(self, comparison, self._scores, self._cache, lambda: self.reports())
+        return self._predicting
 
     def _measure_for(self, recipe: Recipe, progress: Progress) -> None:
         self._measured(recipe, progress, None)

@@ -5,7 +5,8 @@
 in:   {"id": 7, "verb": "measure", "args": {...}}   {"cancel": 7}   {"quit": true}
 out:  {"event": "ready", "pid": ...}   and for each id: started, progress, partial, then result or error.
 
-One job at a time, first in first out; a newer `measure` or `resolve` supersedes an older unfinished one.
+One job at a time. What a person waits for (`worker_inbox.QUICK`) goes first, and runs between the batches of a long job, which
+then goes on; a newer `measure` or `resolve` supersedes an older unfinished one.
 The process ends with its stdin, and with the process that started it: there are no orphans.
 """
 from __future__ import annotations
@@ -21,16 +22,20 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from engine.errors import BadInput, Cancelled, IllegalPrecision, MixdownError
+from engine.progress import Later
 from engine.store import Project, Store, doing
 from engine.store.files import file_identity
-from engine.worker_protocol import Channel, Command, Inbox, Reporter
+from engine.worker_inbox import Command, Inbox
+from engine.worker_protocol import Channel, Reporter
 
 SESSION = "engine.session:Session.for_project"
 Factory = Callable[[Project, Store], Any]
+CURVE = {"kind": str, "score_samples": int, "samples": int, "mixtures": int}
 
 
 def _recipe(args: dict[str, Any]) -> Any:
@@ -62,13 +67,27 @@ def _run(args: dict[str, Any], key: str) -> Any:
     return None if text == "float" else _recipe({"recipe": text})
 
 
+def _precisions(args: dict[str, Any]) -> list[str]:
+    names = args.get("precisions")
+    if not isinstance(names, list) or not all(isinstance(n, str) for n in names):
+        raise BadInput(f"precisions came as {names!r:.60}: expected a list such as [w8a8, w4a8]")
+    return names
+
+
+def _some(args: dict[str, Any], kinds: dict[str, type]) -> dict[str, Any]:
+    """The arguments that are there, each of its type."""
+    found = {key: args[key] for key in kinds if key in args}
+    for key, value in found.items():
+        if type(value) is not kinds[key]:
+            raise BadInput(f"{key} came as {value!r:.60}: expected {kinds[key].__name__}")
+    return found
+
+
 def _question(args: dict[str, Any]) -> Any:
     from engine.analysis.sensitivity.kinds import Question
     from engine.quant.precision import Precision
 
-    names = args.get("precisions")
-    if not isinstance(names, list) or not all(isinstance(n, str) for n in names):
-        raise BadInput(f"precisions came as {names!r:.60}: expected a list such as [w8a8, w4a8]")
+    names = _precisions(args)
     given = {k: args[k] for k in ("mode", "what", "items", "samples") if k in args}
     return Question(tuple(Precision.parse(n) for n in names), **given)
 
@@ -84,6 +103,7 @@ VERBS: dict[str, Callable[[Any, dict[str, Any], Reporter], Any]] = {
                                                  progress=r, partial=r.partial),
     "diagnose": lambda s, a, r: s.diagnose(_recipe(a), _names(a), progress=r),
     "compare": lambda s, a, r: s.compare(_run(a, "left"), _run(a, "right"), progress=r),
+    "curve": lambda s, a, r: s.curve(_recipe(a), _precisions(a), progress=r, partial=r.partial, **_some(a, CURVE)),
     "layer": lambda s, a, r: s.layer_facts(_recipe(a), _text(a, "name"), progress=r),
     "quantize": lambda s, a, r: s.quantize(_recipe(a), Path(_text(a, "out")), progress=r),
     "verify": lambda s, a, r: s.verify(Path(_text(a, "dir")), progress=r),
@@ -91,7 +111,7 @@ VERBS: dict[str, Callable[[Any, dict[str, Any], Reporter], Any]] = {
 
 
 class Worker:
-    """Runs the commands of an inbox, one after the other, on the session of one project."""
+    """Runs the commands of an inbox on the session of one project, one at a time."""
 
     def __init__(self, store: Store, project: str, factory: Factory, channel: Channel, inbox: Inbox) -> None:
         self._store, self._project, self._factory = store, project, factory
@@ -102,12 +122,32 @@ class Worker:
     def run(self) -> None:
         """Until the inbox is closed."""
         while (command := self._inbox.take()) is not None:
-            self._channel.send({"id": command.id, "event": "started"})
-            self._channel.send({"id": command.id} | self._outcome(command))
-            self._inbox.done()
+            self._answer(command)
+
+    def _answer(self, command: Command) -> None:
+        """Runs a command and sends what came of it, unless it is to be run again later."""
+        self._channel.send({"id": command.id, "event": "started"})
+        try:
+            outcome = self._outcome(command)
+        except Later as error:
+            self._channel.send({"id": command.id, "event": "progress", "fraction": 0.0, "message": str(error), "eta": None})
+            self._inbox.put_back(command.id, later=True)
+            return
+        if outcome.get("kind") == "Cancelled" and self._inbox.begins_again(command.id):
+            self._inbox.put_back(command.id, later=False)
+            return
+        self._channel.send({"id": command.id} | outcome)
+        self._inbox.done(command.id)
+
+    def _let_pass(self, command: Command) -> None:
+        """Runs what goes before a running command. In a thread of its own: torch's modes (no gradients, say) belong to one."""
+        while (quick := self._inbox.take_before(command.id)) is not None:
+            thread = threading.Thread(target=self._answer, args=(quick,), name=f"job-{quick.id}")
+            thread.start()
+            thread.join()
 
     def _outcome(self, command: Command) -> dict[str, Any]:
-        reporter = Reporter(self._channel, command.id, self._inbox.check)
+        reporter = Reporter(self._channel, command.id, partial(self._inbox.check, command.id), partial(self._let_pass, command))
         try:
             reporter(0.0, doing(command.verb))
             value = VERBS[command.verb](self._current_session(), self._placed(command.args), reporter)
@@ -119,6 +159,8 @@ class Worker:
         except MemoryError:
             return _error("BadInput", f"Not enough memory while {doing(command.verb)}. Nothing in the project was "
                           "lost. Close other programs, or use a smaller model or fewer samples")
+        except Later:
+            raise
         except Exception as error:
             traceback.print_exc()
             return _error("Bug", f"Something went wrong inside Mixdown while {doing(command.verb)} "

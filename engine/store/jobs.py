@@ -6,7 +6,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ INTERRUPTED = ("The workbench was stopped while {doing}. Nothing in the project 
 _DOING = {"open": "opening the model", "float": "measuring the float model", "resolve": "resolving the recipe",
           "measure": "measuring", "calibrate": "calibrating", "layer": "looking at a layer",
           "quantize": "quantizing", "verify": "verifying", "sensitivity": "scoring layers", "diagnose": "looking for causes",
-          "compare": "comparing two runs"}
+          "compare": "comparing two runs", "curve": "fitting the curve of predictions"}
 _KEEP = 300
 _COLUMNS = [f.name for f in fields(Job) if f.name != "partial"]
 
@@ -111,6 +111,8 @@ class Jobs:
         if not job.active or job.owner == process_token() or process_alive(job.owner):
             return job
         error = INTERRUPTED.format(doing=doing(job.verb) if job.state == "running" else "this was waiting")
+        if self._database.writer.other() is not None:  # the one who writes will note it; here it is only told
+            return replace(job, state="failed", error=error, kind="Stopped", eta=None)
         with self._database.transaction() as c:
             c.execute("UPDATE jobs SET state='failed', error=?, kind='Stopped', eta=NULL, updated=? "
                       "WHERE id=? AND state IN ('queued','running')", (error, time.time(), job.id))
