@@ -98,6 +98,11 @@ def answer(
     return to_json(table, asked, spent | {"seconds": time.perf_counter() - begin})
 
 
+def table_of(asked: Asked, progress: Progress = silent) -> Table:
+    """The scores themselves, of whatever items are asked for; from and to the cache like any answer."""
+    return _MODES[asked.question.mode](asked, progress)[0]
+
+
 def _exact(asked: Asked, progress: Progress) -> tuple[Table, dict[str, Any]]:
     table = Table(asked.question, asked.items)
     if asked.metric is not None and asked.metric.per_sample and asked.metric.against == "labels" and asked.data.labels is not None:
