@@ -41,7 +41,7 @@ def _properties(theme: str) -> str:
 
 def component_css() -> str:
     """Custom properties of both themes for a component's shadow root, whose element carries `data-theme`."""
-    early = ".readoutroot{min-height:98px}.layersroot{min-height:440px}\n"  # the sheet comes a moment later: no jump
+    early = ".readoutroot{min-height:98px}.layersroot{min-height:440px}.heatroot{min-height:176px}\n"  # the sheet comes a moment later: no jump
     return early + "\n".join(f".bm[data-theme={name}]{{{_properties(name)}}}" for name in TOKENS)
 
 

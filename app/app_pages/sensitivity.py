@@ -11,11 +11,11 @@ from app import markup, press, shell, state
 from app.app_pages import sensitivity_controls as controls
 from app.app_pages import sensitivity_side as side
 from app.bench import Bench
-from app.figures.heatmap import heatmap_figure
+from app.components.heatmap import heatmap
 from app.figures.ranking import bars_figure
 from app.figures.scatter import scatter_figure
 from app.figures.template import CONFIG
-from app.sensitivity import ask, cells, panel_words, rows, scale, view, words
+from app.sensitivity import ask, cells, heat, panel_words, rows, scale, view
 from app.sensitivity.cells import Scores
 from app.sensitivity.view import View
 
@@ -88,25 +88,8 @@ def _heat(found: Bench, seen: View, known: ask.Known, scores: Scores, precision:
         st.html(markup.text(panel_words.nothing_yet(known.running, seen.mode)))
         return
     order = cells.ordered(scores, precision, seen.order)
-    names = words.short_names(order)
-    item = selected_item(found, seen, scores)
-    figure = heatmap_figure(
-        state.theme(),
-        rows.heat_cells(scores, order, rows.refusals(found, scores)),
-        names,
-        scores.precisions,
-        order.index(item) if item in order else -1,
-        scores.precisions.index(precision),
-        noisy=rows.noisy_rows(scores),
-    )
-    st.plotly_chart(
-        figure,
-        theme=None,
-        key="sens-heat",
-        config=CONFIG,
-        on_select=lambda: _picked(found, seen, scores, "sens-heat"),
-        selection_mode="points",
-    )
+    data = heat.heat_data(scores, order, rows.refusals(found, scores), state.theme(), selected_item(found, seen, scores), precision)
+    heatmap(data, lambda: _cell(found, seen, scores), "sens-heat")
     st.html(panel_words.legend(scores))
 
 
@@ -162,14 +145,20 @@ def _scatter(found: Bench, seen: View, scores: Scores, precision: str) -> None:
     )
 
 
+def _cell(found: Bench, seen: View, scores: Scores) -> None:
+    """A click in the heatmap: its item is selected here and on the Desk, and its precision is shown."""
+    said = st.session_state["sens-heat"].pick
+    if said:
+        select(found, seen, scores, str(said.get("item")))
+        seen.precision = str(said.get("precision"))
+
+
 def _picked(found: Bench, seen: View, scores: Scores, key: str) -> None:
-    """A click in a figure: its item is selected here and on the Desk; in the heatmap its precision too."""
+    """A click in a figure: its item is selected here and on the Desk."""
     event: Any = st.session_state.get(key)
     points = event.selection.points if event is not None else []
     if points and points[0].get("customdata"):
-        item, precision, *_ = points[0]["customdata"]
-        select(found, seen, scores, str(item))
-        seen.precision = str(precision) or seen.precision
+        select(found, seen, scores, str(points[0]["customdata"][0]))
 
 
 def select(found: Bench, seen: View, scores: Scores, item: str) -> None:

@@ -15,11 +15,3 @@ def shade(theme: str, step: str, strength: float) -> str:
     """The colour of a step at a strength between 0 and 1."""
     c = tokens(theme)
     return mix(c["off"], c[step], strength)
-
-
-def ink(theme: str, step: str, strength: float) -> str:
-    """A text colour that can be read on such a cell."""
-    c = tokens(theme)
-    if theme == "dark":
-        return c["capink"] if step == "mid" or (step == "ok" and strength > 0.55) else c["text"] if step != "hot" else "#FFFFFF"
-    return "#FFFFFF" if step in ("hot", "mid") or strength > 0.6 else c["text"]

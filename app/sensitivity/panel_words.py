@@ -113,13 +113,11 @@ def ranking_words(scores: Scores, precision: str) -> str:
 
 
 def racing_words(answer: Mapping[str, Any] | None) -> str:
-    """What racing saved."""
+    """What racing saved, what it settled and what is tied."""
     race = (answer or {}).get("racing")
     if not race:
         return ""
-    settled = "settled" if race["decided"] else "not settled"
-    spent = f"{race['spent']:,} of {race['full']:,} sample evaluations ({100 * race['saved']:.0f} % saved)"
-    return f"Racing ran {spent}; the top {race['top']} is {settled}."
+    return str(race.get("words") or "")
 
 
 def missing_data(with_data: bool) -> str:

@@ -1,4 +1,4 @@
-"""What the figures draw, made from scores and the bench: cells of the heatmap, bars, the ladder of one item."""
+"""What the figures draw, made from scores and the bench: bars, points, the ladder of one item."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from typing import Any
 
 from app import recipes
 from app.bench import Bench
-from app.figures.heatmap import HeatCell
 from app.figures.scores import Row
 from app.readable import kind
 from app.sensitivity import scale, words
-from app.sensitivity.cells import Cell, Scores, is_noise, ordered, rank_text
+from app.sensitivity.cells import Scores, is_noise, ordered, rank_text
 from app.table import illegal
 
 MOST = 14  # bars that are drawn; the rest is in the heatmap and the files
@@ -28,43 +27,6 @@ def refusals(found: Bench, scores: Scores) -> Reasons:
             for precision, why in by_layer.get(layer, {}).items():
                 out.setdefault(item, {}).setdefault(precision, why if layer == item else f"{layer}: {why}")
     return out
-
-
-def heat_cells(scores: Scores, order: Sequence[str], reasons: Reasons) -> list[HeatCell]:
-    """All cells, in the order in which they are drawn."""
-    out = []
-    for row, precision in enumerate(scores.precisions):
-        for column, item in enumerate(order):
-            cell, share = scores.cell(item, precision), scale.relative(scores, item, precision)
-            why = reasons.get(item, {}).get(precision, "")
-            hover = words.cell_text(scores, item, precision) + (f"<br>not on this target: {words.wrapped(why)}" if why else "")
-            out.append(
-                HeatCell(
-                    column,
-                    row,
-                    item,
-                    precision,
-                    scale.step(share),
-                    scale.strength(share),
-                    bool(cell and cell.estimate),
-                    cell is not None,
-                    _short(scores, cell, share),
-                    hover,
-                    bool(why),
-                    scores.filled(cell),
-                )
-            )
-    return out
-
-
-def _short(scores: Scores, cell: Cell | None, share: float | None) -> str:
-    if cell is None:
-        return ""
-    if cell.below:
-        return "\u2248 0"
-    if scores.score in ("kl", "agreement") and share is not None and scores.mode != "one-off":
-        return words.times(share).removesuffix("\u00d7") if share >= 0.01 else ""
-    return words.plain(cell.value, scores.score)
 
 
 def bar_rows(scores: Scores, found: Bench, precision: str, selected: str) -> list[Row]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import textwrap
 from collections import Counter
 from collections.abc import Sequence
 
@@ -97,8 +96,3 @@ def short_names(items: Sequence[str]) -> list[str]:
         out.append(".".join(words) or name)
     twice = {n for n, k in Counter(out).items() if k > 1}
     return [name if short in twice else short for name, short in zip(items, out, strict=True)]
-
-
-def wrapped(text: str, width: int = 64) -> str:
-    """A sentence over several lines of a hover card."""
-    return "<br>".join(textwrap.wrap(text, width))

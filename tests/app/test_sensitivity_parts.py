@@ -9,13 +9,12 @@ from typing import Any
 
 import pytest
 
-from app.figures.heatmap import HeatCell, density, heatmap_figure
 from app.figures.ladder import ladder_figure
 from app.figures.ranking import bars_figure
 from app.figures.scatter import scatter_figure
 from app.figures.scores import Row
 from app.figures.shades import mix, shade
-from app.sensitivity import causes, cells, files, panel_words, scale, words
+from app.sensitivity import causes, cells, files, heat, panel_words, scale, words
 
 
 def answer(
@@ -116,20 +115,17 @@ def test_files_keep_estimates_apart_and_no_name_is_a_formula() -> None:
     assert set(both) == {"estimate", "exact"}
 
 
-def test_the_heatmap_marks_kinds_and_steps_without_colour() -> None:
-    def cell(column: int, **more: Any) -> HeatCell:
-        given = {"step": "ok", "strength": 0.5, "estimate": False, "known": True, "text": "1", "hover": ""} | more
-        return HeatCell(column, 0, f"i{column}", "w4a8", **given)
-
-    shown = [cell(0), cell(1, estimate=True), cell(2, step="hot"), cell(3, illegal=True), cell(4, known=False)]
-    figure = heatmap_figure("light", shown, list("abcde"), ["w4a8"], selected=1, chosen=0)
-    fills = figure["data"][0]["marker"]["color"]
-    assert fills[0] != fills[1], "a hollow cell is no filled one"
-    assert figure["data"][2]["marker"]["symbol"] == ["diamond"] and figure["data"][2]["x"][0] == pytest.approx(2.36)
-    assert figure["data"][3]["x"] == [3] and figure["data"][3]["marker"]["symbol"] == "x-thin"
-    many = [HeatCell(i, 0, str(i), "w4a8", "hot" if i else "ok", 1.0, False, True, "", "") for i in range(300)]
-    heights = heatmap_figure("dark", many, [str(i) for i in range(300)], ["w4a8"])["data"][0]["y"]
-    assert density(300) == "bars" and heights[0] < heights[1], "narrow columns say it by height"
+def test_the_heatmap_tells_kinds_steps_and_refusals_apart() -> None:
+    exact = {place: value for place, value in KL.items() if place[0] != "c"}
+    scores = cells.merge(answer(KL, "estimate", estimate=True), answer(exact))
+    data = heat.heat_data(scores, ["c", "b", "a"], {"b": {"w4a8": "no INT4 here"}}, "dark", "b", "w4a8")
+    assert data["items"] == ["c", "b", "a"] and len(data["cells"]) == len(data["hover"]) == 3 * len(data["precisions"])
+    at = {(i, p): k for k, (p, i) in enumerate((p, i) for p in data["precisions"] for i in data["items"])}
+    step, strength, filled, _, illegal, known = data["cells"][at["b", "w4a8"]]
+    assert (step, filled, illegal, known) == ("hot", 1.0, 1, 1) and strength == 1.0
+    assert data["hover"][at["b", "w4a8"]].endswith("not on this target: no INT4 here") and "<br>" not in str(data["hover"])
+    assert data["cells"][at["c", "w4a8"]][2] == 0, "an estimate is hollow"
+    assert data["selected"] == 1 and data["precisions"][data["chosen"]] == "w4a8"
 
 
 def test_the_other_figures_draw_what_there_is() -> None:
@@ -175,6 +171,3 @@ def test_an_exact_cell_fills_as_its_samples_come_in() -> None:
     scores = cells.merge(answer(KL, "estimate", estimate=True), half)
     assert scores.filled(scores.cell("a", "w4a8")) == 0.5
     assert scores.filled(scores.prior["a", "w4a8"]) == 0.0
-    shown = [HeatCell(i, 0, "a", "w4a8", "hot", 1.0, False, True, "", "", filled=f) for i, f in enumerate((0.1, 0.5, 1.0))]
-    colours = heatmap_figure("dark", shown, list("abc"), ["w4a8"])["data"][0]["marker"]["color"]
-    assert len(set(colours)) == 3
