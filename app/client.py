@@ -16,7 +16,7 @@ from app.reproduce import reproduce
 from app.runners import runner_for
 from engine.errors import BadInput, MixdownError
 from engine.recipe import Recipe
-from engine.store import HistoryLine, Job, Project, Slots, Store, default_home
+from engine.store import HistoryLine, Job, Project, Run, Slots, Store, default_home
 from engine.store.bundle import export_project, import_project
 
 UPLOAD_LIMIT = 2_000_000_000
@@ -218,6 +218,14 @@ class Client:
         """The newest result of a verb, for whatever recipe."""
         run = self._results.find(project, verb, None)
         return None if run is None else self._results.read(run.id)
+
+    def runs(self, project: str, verb: str) -> list[Run]:
+        """The finished results of a verb, oldest first; `report` reads one."""
+        return self._store.runs.all(project, verb)
+
+    def report(self, run: int) -> dict[str, Any] | None:
+        """The result of a run, by its number; to be read, not changed."""
+        return self._results.read(run)
 
     def cancel(self, number: int) -> None:
         """Stops a job, within a second as a rule."""
