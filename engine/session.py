@@ -18,6 +18,7 @@ import numpy as np
 
 from engine.analysis.diagnosis import diagnose
 from engine.analysis.facts import model_facts
+from engine.analysis.graph_drawing import drawing
 from engine.analysis.layer_facts import layer_facts
 from engine.analysis.measure import Comparison, layer_sqnr
 from engine.analysis.ranges_table import tensor_rows, weight_rows
@@ -108,6 +109,11 @@ class Session:
         progress(0.0, "Reading the model")
         facts = model_facts(self.model)
         return facts | {"data": self._data_facts(), "metric": self._metric_facts(), "notes": list(self.notes)}
+
+    def graph(self, progress: Progress = silent) -> dict[str, Any]:
+        """The network as it is drawn: nodes and edges, without places."""
+        progress(0.0, "Drawing the network")
+        return drawing(self.model)
 
     def resolve(self, recipe: Recipe, progress: Progress = silent) -> dict[str, Any]:
         """What follows from the recipe alone, without running anything."""

@@ -95,6 +95,7 @@ def _question(args: dict[str, Any]) -> Any:
 # verb → how the session is called; `r` reports: it is the progress, and `r.partial` sends partial results.
 VERBS: dict[str, Callable[[Any, dict[str, Any], Reporter], Any]] = {
     "open": lambda s, a, r: s.open(progress=r),
+    "graph": lambda s, a, r: s.graph(progress=r),
     "float": lambda s, a, r: s.float_value(progress=r),
     "resolve": lambda s, a, r: s.resolve(_recipe(a), progress=r),
     "measure": lambda s, a, r: s.measure(_recipe(a), progress=r, partial=r.partial),
@@ -231,7 +232,7 @@ def main(argv: list[str] | None = None) -> int:
     inbox = Inbox(channel, VERBS)
     threading.Thread(target=inbox.read, args=(sys.stdin.buffer,), daemon=True, name="commands").start()
     try:
-        store = Store(options.home)
+        store = Store(options.home, parent=options.parent)
         factory = load_factory(options.session)  # imports the heavy libraries, before `ready`
     except (MixdownError, ImportError, AttributeError) as error:
         print(f"The worker cannot start: {error}", file=sys.stderr)

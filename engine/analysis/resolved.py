@@ -21,6 +21,7 @@ def resolved(sim: QuantSim, state: str) -> dict[str, Any]:
         "layers": layer_rows(sim, cost),
         "cost": cost.to_json(),
         "boundaries": len(sim.plan.boundaries),
+        "changes": changes(sim),
         "options": options(sim, sim.recipe),
         "tensors": tensors(sim, state),
         "groups": [sorted(group) for group in sim.placement.groups],
@@ -28,6 +29,12 @@ def resolved(sim: QuantSim, state: str) -> dict[str, Any]:
                    if len(sim.target.precisions) <= 16 else []},
         "fingerprint": sim.recipe.fingerprint(),
     }
+
+
+def changes(sim: QuantSim) -> list[dict[str, str]]:
+    """Every boundary: the tensor, both types, and the node that reads or makes it in the other one."""
+    return [{"tensor": b.tensor, "from": str(b.from_type), "to": str(b.to_type), "reader": b.reader, "writer": b.writer}
+            for b in sim.plan.boundaries]
 
 
 def options(sim: QuantSim, recipe: Recipe) -> dict[str, dict[str, str]]:

@@ -1,0 +1,1 @@
+"""The graph view's arithmetic: blocks, layered layout, columns, and the words and colours on it; no drawing."""
