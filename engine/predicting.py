@@ -78,10 +78,10 @@ class Predicting:
         ground = self._ground
         scores = self.scores(recipe, ask, part(progress, 0.0, 0.4))
         fp32 = ground.comparison.float_score(part(progress, 0.4, 0.45)).to_json()
-        fitting = Fitting(scores, ground.metric, fp32)
+        fitting = Fitting(recipe, scores, ground.metric, fp32)
         bench = Bench(self._on_evaluation, ground.comparison, ground.content, ground.folder)
         earlier = from_reports(ground.reports(), recipe, ground.content)
-        return run(fitting, bench, recipe, ask.precisions, earlier, ask.samples, ask.mixtures, part(progress, 0.45, 1.0), partial)
+        return run(fitting, bench, ask.precisions, earlier, ask.samples, ask.mixtures, part(progress, 0.45, 1.0), partial)
 
     def scores(self, recipe: Recipe, ask: Ask, progress: Progress = silent) -> Scores:
         """The scores of this kind under the recipe's ranges, grids and steps."""

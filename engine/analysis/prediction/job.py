@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,15 +28,18 @@ class Fitting:
     """All that a curve is made from, and what has been measured so far.
 
     Attributes:
+        recipe: what all recipes that the curve serves share; its precisions do not matter.
         fp32: the float model's score, as a report gives it.
         skipped: recipes that could not be run, with the reason.
     """
 
+    recipe: Recipe
     scores: Scores
     metric: Metric
     fp32: Mapping[str, Any]
     measured: list[Measured] = field(default_factory=list)
     skipped: list[dict[str, str]] = field(default_factory=list)
+    begun: float = field(default_factory=time.perf_counter)
 
     def points(self) -> list[Point]:
         """The float model and every measured recipe, in order of their sums."""
@@ -59,6 +63,8 @@ class Fitting:
             "enough": curve is not None,
             "needed": ENOUGH,
             "complete": complete,
+            "recipe": self.recipe.to_dict(),
+            "seconds": time.perf_counter() - self.begun,
             "skipped": list(self.skipped),
             **_curve_json(curve),
         }
@@ -77,12 +83,12 @@ def _curve_json(curve: Curve | None) -> dict[str, Any]:
     return {"knots": [list(k) for k in curve.knots], "beyond": {"slope": curve.slope, "cap": curve.cap}, "loo": dict(curve.loo)}
 
 
-def run(fitting: Fitting, bench: Bench, recipe: Recipe, precisions: Sequence[Precision], earlier: Iterable[Measured] = (),
+def run(fitting: Fitting, bench: Bench, precisions: Sequence[Precision], earlier: Iterable[Measured] = (),
         samples: int = SAMPLES, count: int = MIXTURES, progress: Progress = silent, partial: Partial | None = None) -> dict[str, Any]:
     """The curve through the uniform recipes, `count` random mixtures and `earlier` measurements; `partial` gets it as it grows."""
     fitting.measured += earlier
-    sim, _ = bench.enter(recipe, part(progress, 0.0, 0.05))
-    todo = [*uniform(recipe, precisions), *mixtures(sim, fitting.scores, precisions, count)]
+    sim, _ = bench.enter(fitting.recipe, part(progress, 0.0, 0.05))
+    todo = [*uniform(fitting.recipe, precisions), *mixtures(sim, fitting.scores, precisions, count)]
     for n, (label, wanted) in enumerate(todo):
         share = part(progress, 0.05 + 0.95 * n / len(todo), 0.05 + 0.95 * (n + 1) / len(todo))
         share(0.0, f"Measuring {label}")
