@@ -2,6 +2,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import streamlit as st
 
@@ -12,26 +14,65 @@ from app.state import Desk
 from engine.errors import MixdownError
 
 MAX_UPLOAD = 1_000_000
+SHOWN = 200  # lines of the history
+LIST = 240  # px
 
 
 def history(found: Bench, desk: Desk) -> None:
-    """Every edit ever made, the newest first; any of them can be gone back to."""
-    client = state.client()
-    lines = client.history(found.project.id)[::-1][:200]
-    st.html(markup.title("History", f"{len(lines)} lines; nothing is lost"))
+    """Every edit ever made, the newest first; any of them can be gone back to, named, or put on the switch's other side."""
+    client, project = state.client(), found.project.id
+    lines, slots, names = client.history(project)[::-1][:SHOWN], client.slots(project), client.named_lines(project)
+    st.html(markup.title("History", f"{len(lines)} lines; nothing is lost; you are on {slots.active}"))
+    marks = _marks(lines, slots, names)
     now = next((i for i, line in enumerate(lines) if line.current), -1)
-    rows = [((line.label, "" if line.on_branch else "d"), time.strftime("%H:%M:%S", time.localtime(line.created)),
+    rows = [((line.label, "" if line.on_branch else "d"), ", ".join(marks.get(line.seq, [])),
+             time.strftime("%H:%M:%S", time.localtime(line.created)),
              "here" if line.current else "" if line.on_branch else "set aside") for line in lines]
-    st.html(markup.table([("edit", "m"), ("at", "n"), ("", "d")], rows, height=420, now=now))
-    labels = {line.seq: f"{line.seq} \u00b7 {line.label}" for line in lines if not line.current}
-    if labels:
-        st.selectbox("Go back to", list(labels), format_func=lambda s: labels[s], key="jump")
-        press.button(st, "Go", "jump-go", _jump, found.project.id, desk)
+    st.html(markup.table([("edit", "m"), ("called", "m"), ("at", "n"), ("", "d")], rows, height=LIST, now=now))
+    said = {line.seq: _line_words(line, marks) for line in lines}
+    with st.container(key="history_line", horizontal=True, gap="small", vertical_alignment="bottom"):
+        st.selectbox("Line", list(said), format_func=said.__getitem__, key="history-line")
+        press.button(st, "Go there", "history-go", _jump, project, desk, help="A new edit from there begins a branch")
+        press.button(st, f"Put in {slots.passive}", "history-put", _put, project,
+                     help=f"The switch A|B then flips between the desk and this line, as {slots.passive}")
+    with st.container(key="history_name", horizontal=True, gap="small", vertical_alignment="bottom"):
+        st.text_input("Name of this line", key="history-name", placeholder="before the 4-bit trial", max_chars=60)
+        press.button(st, "Name it", "history-name-go", _name, project)
+        if names:
+            st.selectbox("Named", list(names), key="history-named")
+            press.button(st, "Forget", "history-forget", _forget, project, help="Takes the name away; the line stays")
+
+
+def _marks(lines: Sequence[Any], slots: Any, names: Mapping[str, int]) -> dict[int, list[str]]:
+    """What each line is called: the side of the switch that stands on it, and its names."""
+    marks: dict[int, list[str]] = {line.seq: [slots.active] for line in lines if line.current}
+    if slots.other is not None:
+        marks.setdefault(slots.other.seq, []).append(slots.passive)
+    for name, seq in names.items():
+        marks.setdefault(seq, []).append(name)
+    return marks
+
+
+def _line_words(line: Any, marks: dict[int, list[str]]) -> str:
+    called = ", ".join(marks.get(line.seq, []))
+    return f"{line.seq} \u00b7 {line.label}" + (f" ({called})" if called else "")
 
 
 def _jump(project: str, desk: Desk) -> None:
-    state.client().jump(project, int(press.value("jump")))
+    state.client().jump(project, int(press.value("history-line")))
     state.moved(desk)
+
+
+def _put(project: str) -> None:
+    state.client().put_aside(project, int(press.value("history-line")))
+
+
+def _name(project: str) -> None:
+    state.client().name_line(project, str(press.value("history-name", "")), int(press.value("history-line")))
+
+
+def _forget(project: str) -> None:
+    state.client().forget_name(project, str(press.value("history-named")))
 
 
 def editor(found: Bench, desk: Desk) -> None:
