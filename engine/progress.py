@@ -5,7 +5,8 @@
 """
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 Progress = Callable[[float, str], None]
 
@@ -17,3 +18,25 @@ def silent(fraction: float, message: str) -> None:
 def part(progress: Progress, start: float, stop: float) -> Progress:
     """The progress of a sub-job that fills `start`..`stop` of the whole."""
     return lambda fraction, message: progress(start + (stop - start) * fraction, message)
+
+
+class Later(Exception):
+    """A job that runs between the batches of another needs what that one is just making: it is run again after it."""
+
+
+class Making:
+    """What is being made just now. Whoever needs the same thing meanwhile, on top of its maker, has to come back later."""
+
+    def __init__(self) -> None:
+        self._now: set[object] = set()
+
+    @contextmanager
+    def of(self, thing: object, words: str) -> Iterator[None]:
+        """While the block runs, `thing` is being made; raises `Later` with `words` where it is already."""
+        if thing in self._now:
+            raise Later(words)
+        self._now.add(thing)
+        try:
+            yield
+        finally:
+            self._now.discard(thing)

@@ -105,6 +105,7 @@ VERBS: dict[str, Callable[[Any, dict[str, Any], Reporter], Any]] = {
     "diagnose": lambda s, a, r: s.diagnose(_recipe(a), _names(a), progress=r),
     "compare": lambda s, a, r: s.compare(_run(a, "left"), _run(a, "right"), progress=r),
     "curve": lambda s, a, r: s.curve(_recipe(a), _precisions(a), progress=r, partial=r.partial, **_some(a, CURVE)),
+    "additivity": lambda s, a, r: s.additivity(_recipe(a), _precisions(a), progress=r, **_some(a, CURVE)),
     "layer": lambda s, a, r: s.layer_facts(_recipe(a), _text(a, "name"), progress=r),
     "quantize": lambda s, a, r: s.quantize(_recipe(a), Path(_text(a, "out")), progress=r),
     "verify": lambda s, a, r: s.verify(Path(_text(a, "dir")), progress=r),

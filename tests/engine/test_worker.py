@@ -108,7 +108,7 @@ def test_progress_partial_results_and_time_left(pipe: Pipe) -> None:
 
 
 def test_cancel_takes_effect_within_a_second(pipe: Pipe) -> None:
-    pipe.send(job(1, "calibrate", SLOW), job(2, "open"), job(3, "float"))
+    pipe.send(job(1, "calibrate", SLOW), job(2, "quantize", FAST, out="x"), job(3, "float"))
     pipe.until("started", 1)
     begun = time.monotonic()
     pipe.send({"cancel": 2}, {"cancel": 1})
@@ -118,18 +118,70 @@ def test_cancel_takes_effect_within_a_second(pipe: Pipe) -> None:
     pipe.until("result", 3)
 
 
-@pytest.mark.parametrize("verb", ["measure", "resolve"])
-def test_a_newer_one_supersedes_the_older(pipe: Pipe, verb: str) -> None:
+def test_a_newer_measurement_supersedes_the_older_ones(pipe: Pipe) -> None:
     pipe.send(job(1, "measure", SLOW))
     pipe.until("started", 1)
-    pipe.send(job(2, verb, SLOW), job(3, "float"), job(4, verb, FAST))
-    if verb == "resolve":
-        assert pipe.until("error", 2)[-1]["message"].startswith("superseded")
-        pipe.send({"cancel": 1})
-    else:
-        assert {pipe.until("error", n)[-1]["kind"] for n in (2, 1)} == {"Cancelled"}
+    pipe.send(job(2, "measure", SLOW), job(3, "float"), job(4, "measure", FAST))
+    events = pipe.until("result", 3)
+    ended = {e["id"]: e.get("message", "") for e in events if e["event"] in ("error", "result")}
+    assert list(ended)[-2:] == [4, 3], "what a person waits for goes first"
+    assert ended[1].startswith("superseded") and ended[2].startswith("superseded")
+
+
+def test_waiting_resolves_are_superseded(pipe: Pipe) -> None:
+    pipe.send(job(1, "verify", dir="brief"))  # deaf: nothing runs beside it
+    pipe.until("started", 1)
+    pipe.send(job(2, "resolve", SLOW), job(3, "resolve", FAST))
+    assert pipe.until("error", 2)[-1]["message"].startswith("superseded")
+    assert pipe.until("result", 3)[-1]["value"]["precision"] == "w8a8"
+
+
+def test_an_edit_is_measured_during_a_long_job_which_then_goes_on(pipe: Pipe) -> None:
+    pipe.send(job(1, "sensitivity", FAST, precisions=["w8a8"]))
+    pipe.until("progress", 1)
+    pipe.send(job(2, "float"), job(3, "measure", FAST), job(4, "resolve", FAST))
+    events = pipe.until("result", 2)
+    ends = [e["id"] for e in events if e["event"] == "result"]
+    assert ends == [4, 3, 1, 2], "the quickest first, then the measurement, then the long job, then what waits for nobody"
+    sweep = next(e for e in events if e["event"] == "result" and e["id"] == 1)
+    assert sweep["value"]["sum"] == sum(range(60)), "as if nothing had come between"
+    etas = [e["eta"] for e in events if e["event"] == "progress" and e["id"] == 1 and e["eta"] is not None]
+    assert max(etas) < 2.5, "what passed is not its pace"
+
+
+def test_a_newer_edit_stops_the_measurement_that_runs_on_top(pipe: Pipe) -> None:
+    pipe.send(job(1, "sensitivity", FAST, precisions=["w8a8"]))
+    pipe.until("progress", 1)
+    pipe.send(job(2, "measure", SLOW))
+    pipe.until("partial", 2)
+    pipe.send(job(3, "measure", FAST))
+    assert pipe.until("error", 2)[-1]["message"].startswith("superseded")
     pipe.until("result", 3)
-    pipe.until("result", 4)
+    assert pipe.until("result", 1)[-1]["value"]["sum"] == sum(range(60))
+
+
+@pytest.mark.parametrize("which", ["long", "quick"])
+def test_cancel_works_on_both_of_two(pipe: Pipe, which: str) -> None:
+    pipe.send(job(1, "sensitivity", FAST, precisions=["w8a8"]))
+    pipe.until("progress", 1)
+    pipe.send(job(2, "measure", FAST))
+    pipe.until("partial", 2)
+    begun = time.monotonic()
+    stopped, other = (1, 2) if which == "long" else (2, 1)
+    pipe.send({"cancel": stopped})
+    error = pipe.until("error", stopped)[-1]
+    assert (error["kind"], error["message"]) == ("Cancelled", "cancelled") and time.monotonic() - begun < 0.5
+    value = pipe.until("result", other)[-1]["value"]  # one that was in the way of a cancelled one began again
+    assert value["samples"] == 25 if other == 2 else value["sum"] == sum(range(60))
+
+
+def test_what_needs_the_thing_being_made_waits_for_it(pipe: Pipe) -> None:
+    pipe.send(job(1, "calibrate", FAST))
+    pipe.until("progress", 1)
+    pipe.send(job(2, "measure", "mixdown: 1\nprecision: w8a8\ntarget: generic\n"))
+    events = pipe.until("result", 2)
+    assert [e["id"] for e in events if e["event"] == "result"] == [1, 2]
+    assert any(e["event"] == "progress" and e["id"] == 2 and e["message"] == "Waits for the calibration" for e in events)
 
 
 @pytest.mark.parametrize(("name", "kind", "words"), [
