@@ -1,7 +1,8 @@
 """Projects, history, runs and jobs: one SQLite file and plain files beside it.
 
 `Store(home)` opens or makes it. `store.projects`, `.history`, `.runs` and `.jobs` each keep one kind of
-record; every write is whole or not done, from any thread and from several processes at once.
+record; every write is whole or not done, from any thread. One process at a time writes, others read (`store.lock`):
+the first write takes the right to, and `close` or the end of the process gives it back.
 """
 from __future__ import annotations
 
@@ -25,6 +26,7 @@ from engine.store.files import (
 )
 from engine.store.history import History
 from engine.store.jobs import Jobs, doing, process_alive, process_token
+from engine.store.lock import WriterLock
 from engine.store.projects import UPLOADS, Projects
 from engine.store.records import HistoryLine, Job, Project, Run
 from engine.store.runs import Runs
@@ -55,11 +57,13 @@ def default_home() -> Path:
 class Store:
     """A home folder of projects. A damaged file, or one from a newer version, is a `BadInput` here."""
 
-    def __init__(self, home: Path | str | None = None) -> None:
+    def __init__(self, home: Path | str | None = None, writer: str = "", parent: int = 0) -> None:
+        """`writer` is what this process is called in the message to others that want to write; `parent` see `WriterLock`."""
         self.home = Path(home).expanduser().absolute() if home is not None else default_home()
         with disk_errors(f"{self.home} cannot be used for projects"):
             self.home.mkdir(parents=True, exist_ok=True)
-        self.database = Database(self.home / FILE)
+        self.lock = WriterLock(self.home, writer, parent)
+        self.database = Database(self.home / FILE, self.lock)
         self.projects = Projects(self.database, self.home)
         self.history = History(self.database)
         self.snapshots = Snapshots(self.database, self.history)
@@ -67,8 +71,9 @@ class Store:
         self.jobs = Jobs(self.database)
 
     def close(self) -> None:
-        """Closes the database."""
+        """Closes the database and lets others write."""
         self.database.close()
+        self.lock.release()
 
     def cache_folder(self, project: str) -> Path:
         """Where a session keeps what it can make again: calibration statistics and the like."""
@@ -80,6 +85,7 @@ class Store:
     def receive(self, stream: Any, name: str, project: str | None = None, limit: int = UPLOAD_LIMIT,
                 size: int = 0) -> Path:
         """Streams an upload to the project's `inputs`, or to the upload area that `projects.create` empties."""
+        self.lock.require()
         with disk_errors("The upload cannot be kept"):
             if project is None:
                 self._sweep_uploads()

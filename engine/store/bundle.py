@@ -1,16 +1,29 @@
 """A project as one zip file, to hand on or keep; reading one from a stranger is bounded in every way."""
 from __future__ import annotations
 
-import json
+import mmap
 import shutil
 import sqlite3
 import time
 import zipfile
 import zlib
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from engine.errors import BadInput
+from engine.store.archive import (
+    FORMAT,
+    KINDS,
+    MANIFEST,
+    MAX_FILES,
+    MAX_MANIFEST,
+    Bounded,
+    checked_entries,
+    content,
+    plain_text,
+    read_manifest,
+    too_dense,
+)
 from engine.store.files import (
     UPLOAD_LIMIT,
     atomic_file,
@@ -20,18 +33,13 @@ from engine.store.files import (
     safe_name,
     strict_json,
 )
-from engine.store.projects import PATHS, clean_name, new_id
+from engine.store.projects import PATHS, new_id
 from engine.store.records import Project
 
 if TYPE_CHECKING:
     from engine.store import Store
 
-FORMAT = 1
-MANIFEST = "project.json"
-MAX_FILES = 64
-MAX_MANIFEST = 16_000_000
-MAX_LINES = 20_000
-_KINDS = ("measure", "float")
+_WEIGHTS = (".data", ".bin", ".weight", ".weights", "_data")
 
 
 def export_project(store: Store, project: str, out: Path) -> Path:
@@ -47,20 +55,33 @@ def export_project(store: Store, project: str, out: Path) -> Path:
     manifest = {"mixdown_project": FORMAT, "name": row.name, "metric": row.metric, "target": row.target,
                 "created": row.created, "thumbnail": row.thumbnail, "files": names, "beside": list(beside.values()),
                 "history": [[r.seq, r.recipe, r.label, r.created, r.parent] for r in store.history.lines(project)],
-                "pointer": store.history.current(project).seq, "runs": _runs(store, project)}
-    with atomic_file(out) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr(MANIFEST, strict_json(manifest))
-        for path, name in [*((path, names[key]) for key, path in files.items()), *beside.items()]:
-            archive.write(path, name)
+                "pointer": store.history.current(project).seq, "snapshots": store.snapshots.all(project), "runs": _runs(store, project)}
+    text = strict_json(manifest)
+    if len(text) > MAX_MANIFEST:
+        raise BadInput(f"the history of {row.name!r} is too long for an archive ({len(text) / 1e6:,.0f} MB, at most "
+                       f"{MAX_MANIFEST / 1e6:.0f}). Make a new project from its last recipe")
+    entries = {**{path: names[key] for key, path in files.items()}, **beside}
+    for packing in (zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED):
+        _write(out, text, entries, packing)
+        if not too_dense(sum(p.stat().st_size for p in entries), out.stat().st_size):
+            break  # else it would be refused as a bomb: data of nothing but zeros
     return out
+
+
+def _write(out: Path, manifest: str, entries: dict[Path, str], packing: int) -> None:
+    with atomic_file(out) as file, zipfile.ZipFile(file, "w", packing) as archive:
+        archive.writestr(MANIFEST, manifest)
+        for path, name in entries.items():
+            archive.write(path, name)
 
 
 def import_project(store: Store, source: Path | IO[bytes], limit: int = UPLOAD_LIMIT) -> Project:
     """A new project from such a zip file; anything unexpected in it is refused and leaves nothing behind."""
+    store.lock.require()
     try:
-        with zipfile.ZipFile(source) as archive:
-            infos = _checked_entries(archive, limit)
-            manifest = _manifest(archive, infos)
+        with Bounded(source) as bounded, zipfile.ZipFile(bounded) as archive:
+            infos = checked_entries(archive, limit, bounded.size)
+            manifest = read_manifest(archive, infos)
             return _build(store, archive, infos, manifest, limit)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as error:
         raise BadInput(f"the file is not a project that can be read: {str(error)[:200]}. Expected a zip file made by "
@@ -78,15 +99,19 @@ def _files(row: Project) -> dict[str, Path]:
 
 
 def _external_data(model: Path) -> list[Path]:
-    """Files in which exporters put a large model's weights; the model names them, so their names stay."""
-    names = (f"{model.name}.data", f"{model.name}_data", f"{model.stem}.data", "weights.bin")
-    return [path for name in names if name == safe_name(name) and (path := model.parent / name).is_file()]
+    """Files beside a model in which its weights lie: those whose names stand in it, so the names stay."""
+    near = sorted(p for p in model.parent.iterdir()
+                  if p.is_file() and p != model and p.name.endswith(_WEIGHTS) and p.name == safe_name(p.name))
+    if not near or not model.stat().st_size:
+        return []
+    with model.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return [path for path in near[:MAX_FILES] if content.find(path.name.encode()) >= 0]
 
 
 def _runs(store: Store, project: str) -> list[list[Any]]:
     out: list[list[Any]] = []
     size = 0
-    for run in reversed([r for kind in _KINDS for r in store.runs.all(project, kind)]):
+    for run in reversed([r for kind in KINDS for r in store.runs.all(project, kind)]):
         report = store.runs.report(run.id)
         size += len(strict_json(report))
         if report is None or size > MAX_MANIFEST // 2:
@@ -95,52 +120,16 @@ def _runs(store: Store, project: str) -> list[list[Any]]:
     return out[::-1]
 
 
-def _checked_entries(archive: zipfile.ZipFile, limit: int) -> dict[str, zipfile.ZipInfo]:
-    infos = archive.infolist()
-    if len(infos) > MAX_FILES:
-        raise BadInput(f"the project file holds {len(infos):,} files: expected at most {MAX_FILES}")
-    for info in infos:
-        parts = PurePosixPath(info.filename).parts
-        plain = info.filename == MANIFEST or (len(parts) == 2 and parts[0] == "inputs" and parts[1] == safe_name(parts[1]))
-        link = (info.external_attr >> 16) & 0o170000 == 0o120000
-        if not plain or link or info.flag_bits & 1:
-            raise BadInput(f"the project file holds {info.filename[:80]!r}: expected only {MANIFEST} and plain files "
-                           "in inputs/. It was not made by Export project")
-    if sum(info.file_size for info in infos) > limit:
-        raise BadInput(f"the project file unpacks to more than {limit / 1e6:,.0f} MB. Bring its model and data to the "
-                       "server by path instead")
-    return {info.filename: info for info in infos}
-
-
-def _manifest(archive: zipfile.ZipFile, infos: dict[str, zipfile.ZipInfo]) -> dict[str, Any]:
-    if MANIFEST not in infos:
-        raise BadInput(f"the zip file has no {MANIFEST}: expected a file made by Export project")
-    with archive.open(infos[MANIFEST]) as file:
-        data = file.read(MAX_MANIFEST + 1)
-    if len(data) > MAX_MANIFEST:
-        raise BadInput(f"{MANIFEST} is larger than {MAX_MANIFEST / 1e6:.0f} MB: it was not made by Export project")
-    try:
-        value = json.loads(data)
-    except (ValueError, RecursionError):
-        raise BadInput(f"{MANIFEST} is not valid JSON: the file is damaged, or not made by Export project") from None
-    version = value.get("mixdown_project") if isinstance(value, dict) else None
-    if not isinstance(version, int) or not 1 <= version <= FORMAT:
-        raise BadInput(f"{MANIFEST}: format {str(version)[:20]!r}: this Mixdown reads formats up to {FORMAT}")
-    return dict(value)
-
-
 def _build(store: Store, archive: zipfile.ZipFile, infos: dict[str, zipfile.ZipInfo], manifest: dict[str, Any],
            limit: int) -> Project:
-    try:
-        name, lines, runs, files = _content(manifest)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise BadInput(f"{MANIFEST}: not as Export project writes it ({str(error)[:100]})") from None
+    said = content(manifest)
+    files = dict(said.files)
     files |= {path: path for path in infos if path != MANIFEST and path not in files.values()}  # external weights
     missing = [path for path in files.values() if path not in infos]
     if missing or "model" not in files:
         raise BadInput(f"the project file lacks {missing[0] if missing else 'a model'!r}: it is not whole")
     check_space(store.home, sum(info.file_size for info in infos.values()), "the project")
-    project = new_id(name)
+    project = new_id(said.name)
     folder = store.projects.folder(project)
     try:
         with disk_errors("the project cannot be unpacked"):
@@ -150,42 +139,18 @@ def _build(store: Store, archive: zipfile.ZipFile, infos: dict[str, zipfile.ZipI
                 limit -= copy_stream(file, folder / entry, limit, entry)
         paths: dict[str, Any] = {role: folder / files[role] for role in PATHS if role in files}
         now = time.time()
-        made = Project(project, name, now, now, metric=_text(manifest.get("metric", ""), 200),
-                       target=_text(manifest.get("target", ""), 200), thumbnail=manifest.get("thumbnail"), **paths)
+        made = Project(project, said.name, now, now, metric=plain_text(manifest.get("metric", ""), 200),
+                       target=plain_text(manifest.get("target", ""), 200), thumbnail=manifest.get("thumbnail"), **paths)
         with store.database.transaction() as c:
             store.projects.insert(made)
-            _insert_lines(c, project, lines, int(manifest["pointer"]))
-            for fingerprint, kind, report in runs:
+            _insert_lines(c, project, said.lines, int(manifest["pointer"]))
+            store.snapshots.restore(project, said.snapshots)
+            for fingerprint, kind, report in said.runs:
                 store.runs.add(project, fingerprint, kind, report)
         return made
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-
-
-def _text(value: Any, limit: int) -> str:
-    return str(value)[:limit].encode("utf-8", "replace").decode()  # half a character would stop the database
-
-
-def _content(manifest: dict[str, Any]) -> tuple[str, list[list[Any]], list[tuple[str, str, dict[str, Any]]], dict[str, str]]:
-    lines: list[list[Any]] = [[int(s), _text(recipe, 1_000_000), _text(label, 300), _time(made), None if p is None else int(p)]
-                              for s, recipe, label, made, p in manifest["history"][:MAX_LINES]]
-    seqs = {line[0] for line in lines}
-    # A parent always comes earlier, so no walk along parents can run in circles.
-    ordered = all(0 < line[0] < 1e9 and (line[4] is None or (line[4] in seqs and line[4] < line[0])) for line in lines)
-    if len(seqs) < len(lines) or not ordered or manifest["pointer"] not in seqs:
-        raise ValueError("its history does not hang together")
-    if not isinstance(manifest.get("thumbnail"), dict | type(None)):
-        raise ValueError("its thumbnail is no mapping")
-    runs = [(_text(key, 200), kind, dict(report)) for key, kind, report in manifest["runs"][:MAX_LINES] if kind in _KINDS]
-    files = {role: str(path) for role, path in manifest["files"].items() if role in PATHS}
-    if MANIFEST in files.values():
-        raise ValueError("it names itself as an input")
-    return clean_name(str(manifest["name"])), lines, runs, files
-
-
-def _time(value: Any) -> float:
-    return min(max(float(value), 0.0), 1e11) if value == value else 0.0  # NaN differs from itself
 
 
 def _insert_lines(c: sqlite3.Connection, project: str, lines: list[list[Any]], pointer: int) -> None:
@@ -197,4 +162,3 @@ def _insert_lines(c: sqlite3.Connection, project: str, lines: list[list[Any]], p
         c.execute("UPDATE history SET redo=? WHERE project=? AND seq=?", (seq, project, parents[seq]))
         seq = parents[seq]
     c.execute("UPDATE projects SET pointer=? WHERE id=?", (pointer, project))
-

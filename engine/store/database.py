@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from engine.errors import BadInput
+from engine.store.lock import WriterLock
 
 VERSION = 2
 FILE = "project.sqlite"
@@ -39,8 +40,8 @@ _STEPS = {1: (_SNAPSHOTS,)}  # from this version to the next
 class Database:
     """A connection shared by all threads of a process; every statement runs inside `transaction`."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, writer: WriterLock) -> None:
+        self.path, self.writer = path, writer
         self._lock = threading.RLock()
         self._depth = 0
         with self._plain_errors():
@@ -58,11 +59,12 @@ class Database:
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """All of the block's writes or none of them; nests into the outer one."""
+        """All of the block's writes or none of them; nests into the outer one. Another writer is a `BadInput`."""
         with self._lock, self._plain_errors():
             if self._depth:
                 yield self._connection
                 return
+            self.writer.require()
             self._connection.execute("BEGIN IMMEDIATE")
             self._depth += 1
             try:

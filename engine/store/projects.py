@@ -8,7 +8,7 @@ import secrets
 import shutil
 import sqlite3
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -36,12 +36,17 @@ class Projects:
             raise BadInput(f"{project[:60]!r} is no project id: expected small letters, digits and dashes")
         return self._home / project
 
-    def create(self, name: str, model: Path | str, **fields: Any) -> Project:
-        """A new project; files that lie in the upload area move into its folder, others stay where they are."""
+    def create(self, name: str, model: Path | str, beside: Sequence[Path] = (), **fields: Any) -> Project:
+        """A new project; files that lie in the upload area move into its folder, others stay where they are.
+
+        `beside` are uploads that the model names, such as its weights: they keep their names and lie beside it.
+        """
+        self._database.writer.require()
         fields = {"name": clean_name(name), "model": model} | fields
         for key in PATHS:
             if fields.get(key) is not None:
                 fields[key] = self._existing(key, fields[key])
+        beside = [self._existing("weights", file) for file in beside]
         now = time.time()
         key = new_id(fields["name"])
         with disk_errors("The project's folder cannot be made"):
@@ -50,6 +55,8 @@ class Projects:
             for path in PATHS:
                 if fields.get(path) is not None:
                     fields[path] = self._adopt(key, fields[path])
+            for file in beside:
+                self._adopt(key, file)
             return self.insert(Project(key, created=now, updated=now, **fields))
         except BaseException:
             shutil.rmtree(self.folder(key), ignore_errors=True)
@@ -87,6 +94,7 @@ class Projects:
         if unknown:
             raise BadInput(f"a project has no {min(unknown)!r}. "
                            + nearest(min(unknown), [*PATHS, *_TEXTS, "thumbnail"]))
+        self._database.writer.require()
         old = self.get(project)
         if "name" in fields:
             fields["name"] = clean_name(fields["name"])
@@ -114,6 +122,7 @@ class Projects:
 
     def duplicate(self, project: str, name: str | None = None) -> Project:
         """A copy with its own inputs, results and history. Inputs are linked where they can be: they never change."""
+        self._database.writer.require()
         old = self.get(project)
         new = replace(old, name=clean_name(name or f"{old.name} (copy)"), created=time.time(), updated=time.time(),
                       id=new_id(name or old.name))
@@ -130,6 +139,7 @@ class Projects:
             with self._database.transaction() as c:
                 self.insert(new)
                 for table, columns in (("history", "seq, recipe, label, created, parent, redo"),
+                                       ("snapshots", "name, seq"),
                                        ("runs", "fingerprint, kind, created, report, file")):
                     c.execute(f"INSERT INTO {table}(project, {columns}) SELECT ?, {columns} FROM {table} "
                               "WHERE project=? ORDER BY rowid", (new.id, project))

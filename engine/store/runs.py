@@ -29,6 +29,7 @@ class Runs:
 
     def add(self, project: str, fingerprint: str, kind: str, report: Mapping[str, Any]) -> Run:
         """Saves a result; for kinds that are cheap to make again only the newest are kept."""
+        self._database.writer.require()
         text = strict_json(report)
         file = None
         if len(text) > INLINE_LIMIT:

@@ -7,6 +7,7 @@ needs no copy of the recipe.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from engine.errors import BadInput
@@ -83,6 +84,20 @@ class Snapshots:
         with self._database.reading() as c:
             rows = c.execute("SELECT name, seq FROM snapshots WHERE project=? AND name NOT IN ('A', 'B') ORDER BY name", (project,))
             return {row["name"]: row["seq"] for row in rows}
+
+    def all(self, project: str) -> dict[str, int]:
+        """Every name with its line, A and B too: what a project's archive holds."""
+        with self._database.reading() as c:
+            rows = c.execute("SELECT name, seq FROM snapshots WHERE project=? ORDER BY name", (project,))
+            return {row["name"]: row["seq"] for row in rows}
+
+    def restore(self, project: str, names: Mapping[str, int]) -> None:
+        """What `all` gave, for a project that has none yet; of A and B it keeps one, since the project stands on the other."""
+        both = all(slot in names for slot in SLOTS)
+        with self._database.transaction() as c:
+            for name, seq in names.items():
+                if not (both and name == SLOTS[0]):
+                    _put(c, project, name, seq)
 
 
 def _put(c: sqlite3.Connection, project: str, name: str, seq: int) -> None:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -78,21 +79,19 @@ def test_the_same_recipe_again_is_no_edit(store: Store, project: Project) -> Non
     assert len(store.history.lines(project.id)) == 1
 
 
-def test_two_threads_and_another_process_edit_at_once(store: Store, project: Project) -> None:
+def test_two_threads_and_two_stores_of_a_process_edit_at_once(store: Store, project: Project) -> None:
+    other = Store(store.home)
+
     def edit(name: str) -> None:
         for i in range(50):
-            store.history.edit(project.id, f"{name}{i}", name)
+            (store if name == "x" else other).history.edit(project.id, f"{name}{i}", name)
 
-    code = ("import sys; from engine.store import Store; s = Store(sys.argv[1])\n"
-            "for i in range(50): s.history.edit(sys.argv[2], f'p{i}', 'p')")
-    threads = [threading.Thread(target=edit, args=(name,)) for name in "xy"]
+    threads = [threading.Thread(target=edit, args=(name,)) for name in "xyz"]
     for thread in threads:
         thread.start()
-    out = run_python(code, store.home, project.id)
     for thread in threads:
         thread.join()
     lines = store.history.lines(project.id)
-    assert not out.stderr
     assert [line.seq for line in lines] == list(range(1, 152))
     assert all(line.parent == line.seq - 1 for line in lines[1:]), "no edit was lost or hung beside another"
 
@@ -101,6 +100,7 @@ def test_a_process_killed_while_it_writes_leaves_a_whole_store(store: Store, pro
     code = ("import sys; from engine.store import Store; s = Store(sys.argv[1]); print('go', flush=True)\n"
             "for i in range(10**6):\n"
             "    s.history.edit(sys.argv[2], f'{i} ' * 2000, 'edit'); s.runs.add(sys.argv[2], 'f', 'measure', {'x': 'y' * 70_000})")
+    store.close()
     child = subprocess.Popen([sys.executable, "-c", code, str(store.home), project.id], cwd=ROOT, stdout=subprocess.PIPE)
     assert child.stdout is not None
     child.stdout.readline()
@@ -108,7 +108,6 @@ def test_a_process_killed_while_it_writes_leaves_a_whole_store(store: Store, pro
     child.send_signal(signal.SIGKILL)
     child.wait()
     child.stdout.close()
-    store.close()
     again = Store(store.home)
     lines = again.history.lines(project.id)
     assert len(lines) > 1
@@ -241,6 +240,7 @@ def test_ids_never_leave_the_home(store: Store, key: str) -> None:
 def test_jobs_of_a_dead_process_are_interrupted(store: Store, project: Project) -> None:
     code = ("import sys; from engine.store import Store; s = Store(sys.argv[1])\n"
             "print(s.jobs.add(sys.argv[2], 'measure', {}, state='running').id)")
+    store.lock.release()
     number = int(run_python(code, store.home, project.id).stdout)
     own = store.jobs.add(project.id, "measure", {})
     job = store.jobs.get(number)
@@ -266,19 +266,27 @@ def test_safe_names() -> None:
 
 
 def test_a_project_travels_as_a_zip(store: Store, project: Project, tmp_path: Path) -> None:
+    project.model.write_bytes(b"model that names m.onnx.data")
     (project.model.parent / "m.onnx.data").write_bytes(b"weights")
+    (project.model.parent / "other.bin").write_bytes(b"not named in the model")
     store.history.edit(project.id, "b", "edit")
     store.history.edit(project.id, "c", "edit")
     store.history.undo(project.id)
     store.runs.add(project.id, "k", "measure", {"value": 0.5})
+    store.snapshots.put(project.id, 1)
+    store.snapshots.name(project.id, "before lunch", 3)
     out = export_project(store, project.id, tmp_path / "p.zip")
     other = Store(tmp_path / "other")
     copy = import_project(other, out)
-    assert (copy.name, copy.target, copy.model.read_bytes()) == ("My model", "htp_v73", b"model")
+    assert (copy.name, copy.target, copy.model.read_bytes()) == ("My model", "htp_v73", b"model that names m.onnx.data")
+    assert not (copy.model.parent / "other.bin").exists()
     assert (copy.model.parent / "m.onnx.data").read_bytes() == b"weights"
     assert [line.recipe for line in other.history.lines(copy.id)] == ["a", "b", "c"]
     assert other.history.current(copy.id).recipe == "b"
     assert other.runs.report(other.runs.all(copy.id)[0].id) == {"value": 0.5}
+    assert other.snapshots.named(copy.id) == {"before lunch": 3}
+    beside = other.snapshots.slots(copy.id).other
+    assert beside is not None and beside.seq == 1
     project.model.unlink()
     with pytest.raises(BadInput, match="not a file"):
         export_project(store, project.id, tmp_path / "q.zip")
@@ -303,6 +311,9 @@ HOSTILE = {
     "shapes": {"project.json": manifest(history=[1]), "inputs/m.onnx": b"x"},
     "itself": {"project.json": manifest(files={"model": "project.json"})},
     "bomb": {"project.json": manifest(), "inputs/m.onnx": b"\0" * 5_000_000},
+    "endless": {"project.json": manifest(history=[[float("inf"), "a", "l", 0, None]]), "inputs/m.onnx": b"x"},
+    "deep run": {"project.json": manifest(runs=[["k", "measure", {"a": float("nan")}]]).replace(
+        "NaN", "[" * 100 + "NaN" + "]" * 100), "inputs/m.onnx": b"x"},
     "many": {f"inputs/{i}": b"" for i in range(100)},
 }
 
@@ -327,6 +338,46 @@ def test_odd_text_in_a_project_file_is_kept_out_of_the_way(store: Store) -> None
         archive.writestr("inputs/m.onnx", b"x")
     project = import_project(store, file)
     assert project.name == "n" and store.history.current(project.id).recipe == "?"
+
+
+def test_a_link_an_unknown_packing_and_two_of_one_name_are_refused(store: Store, tmp_path: Path) -> None:
+    link = zipfile.ZipInfo("inputs/m.onnx")
+    link.external_attr = 0o120777 << 16
+    lzma = zipfile.ZipInfo("inputs/m.onnx")
+    lzma.compress_type = zipfile.ZIP_LZMA  # may ask for a dictionary of gigabytes
+    for entries in ([link], [lzma], [zipfile.ZipInfo("inputs/m.onnx")] * 2):
+        file = tmp_path / "h.zip"
+        with warnings.catch_warnings(), zipfile.ZipFile(file, "w") as archive:
+            warnings.simplefilter("ignore")
+            archive.writestr("project.json", manifest())
+            for entry in entries:
+                archive.writestr(entry, b"/etc/passwd")
+        with pytest.raises(BadInput, match="not made by Export project"):
+            import_project(store, file)
+    assert store.projects.all() == []
+
+
+def test_a_bomb_is_refused_before_it_is_unpacked_and_zeros_still_travel(store: Store, project: Project, tmp_path: Path) -> None:
+    file = tmp_path / "bomb.zip"
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("project.json", manifest())
+        archive.writestr("inputs/m.onnx", bytes(100_000_000))
+    with pytest.raises(BadInput, match="over 200 times its size"):
+        import_project(store, file)
+    project.model.write_bytes(bytes(80_000_000))
+    other = Store(tmp_path / "other")
+    copy = import_project(other, export_project(store, project.id, tmp_path / "zeros.zip"))
+    assert copy.model.stat().st_size == 80_000_000
+
+
+def test_a_list_of_a_million_entries_costs_no_memory(store: Store, tmp_path: Path) -> None:
+    entry = b"PK\x01\x02" + bytes(42)
+    size = len(entry) * 300_000
+    end = b"PK\x05\x06" + bytes(4) + b"\xff\xff\xff\xff" + size.to_bytes(4, "little") + bytes(6)
+    file = tmp_path / "list.zip"
+    file.write_bytes(entry * 300_000 + end)
+    with pytest.raises(BadInput, match="list of entries is longer"):
+        import_project(store, file)
 
 
 @pytest.mark.parametrize("size", [0, 10, 500])
