@@ -73,9 +73,6 @@ def show(found: dict[str, Any]) -> None:
         print(table(rows, right=(1, 2, 3)))
         print(ranking["words"])
     if racing := found.get("racing"):
-        print(
-            f"Racing ran {racing['spent']} of {racing['full']} sample evaluations ({racing['saved'] * 100:.0f} % saved); "
-            f"the top {racing['top']} is {'settled' if racing['decided'] else 'not settled'}."
-        )
+        print(racing["words"])
     if found.get("stopped"):
         print(f"Stopped {found['stopped']}; --resume goes on from here.")

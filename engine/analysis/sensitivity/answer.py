@@ -10,18 +10,19 @@ from typing import Any
 import numpy as np
 
 from engine.analysis.sensitivity.cache import ScoreCache
-from engine.analysis.sensitivity.confidence import TOP, race, ranking
+from engine.analysis.sensitivity.confidence import TOP, ranking
 from engine.analysis.sensitivity.cumulative import cumulative
 from engine.analysis.sensitivity.data_free import data_free
 from engine.analysis.sensitivity.estimate import estimate
 from engine.analysis.sensitivity.items import items_of
 from engine.analysis.sensitivity.kinds import SCORES, Array, Item, Question, ScoreKind
+from engine.analysis.sensitivity.racing import hardest_first, race
 from engine.analysis.sensitivity.sweep import Sweep
 from engine.analysis.sensitivity.table import Table
 from engine.data import Dataset
 from engine.data.metrics import Metric
 from engine.errors import BadInput
-from engine.progress import Progress, silent
+from engine.progress import Progress, part, silent
 from engine.quant.precision import Precision
 from engine.sim.quantization import Quantization
 from engine.sim.quantsim import QuantSim
@@ -105,6 +106,8 @@ def table_of(asked: Asked, progress: Progress = silent) -> Table:
 
 def _exact(asked: Asked, progress: Progress) -> tuple[Table, dict[str, Any]]:
     table = Table(asked.question, asked.items)
+    if asked.racing:
+        progress = _line_up(asked, table, progress)
     if asked.metric is not None and asked.metric.per_sample and asked.metric.against == "labels" and asked.data.labels is not None:
         table.kinds["metric_drop"] = metric_kind(asked.metric)
     sweep = Sweep(asked.sim.chain, asked.question, asked.items, asked.quantizations, scorer(asked, table), asked.batch)
@@ -123,15 +126,23 @@ def _exact(asked: Asked, progress: Progress) -> tuple[Table, dict[str, Any]]:
     try:
         if asked.racing:
             found = race(sweep, asked.data, table, progress, asked.top, after=after)
-            spent |= {
-                "racing": {"spent": found.spent, "full": found.full, "saved": found.saved, "decided": found.decided, "top": asked.top}
-            }
+            spent |= {"racing": found.to_json(asked.question.precisions)}
         else:
             sweep.run(asked.data, table, 0, min(len(asked.data), asked.question.samples), progress, after=after)
     finally:
         if asked.cache is not None:
             asked.cache.save(sweep, table)
     return table, spent
+
+
+def _line_up(asked: Asked, table: Table, progress: Progress) -> Progress:
+    """Puts the samples in the order of the race and returns the progress that is left. Another order has another cache."""
+    asked.data = asked.data.take(range(min(len(asked.data), asked.question.samples)))
+    order, table.sizes = hardest_first(asked.sim.chain, asked.data, asked.batch, part(progress, 0.0, 0.03))
+    asked.data = asked.data.take(order)
+    if asked.cache is not None and table.sizes is not None:
+        asked.cache = ScoreCache(asked.cache.folder, f"hardest first {asked.data.sha256}")
+    return part(progress, 0.03, 1.0)
 
 
 def _estimated(asked: Asked, progress: Progress) -> tuple[Table, dict[str, Any]]:

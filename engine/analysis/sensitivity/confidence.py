@@ -1,4 +1,4 @@
-"""How sure a ranking is, and racing: more samples only where the top of it is undecided.
+"""How sure a ranking is.
 
 All comparisons are paired: two items are compared on the samples that both were scored on, because a
 hard sample is hard for all. Rank intervals come from the bootstrap over samples.
@@ -6,21 +6,15 @@ hard sample is hard for all. Rank intervals come from the bootstrap over samples
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from engine.analysis.sensitivity.kinds import Array
-from engine.analysis.sensitivity.sweep import Sweep
 from engine.analysis.sensitivity.table import Table
-from engine.data import Dataset
-from engine.progress import Progress, part, silent
 
 TOP = 10
-Z = 3.0  # trials settled the top 10 rightly in 98-100 % of replays at 3 standard errors
-BLOCK = 16
 SURE = 0.95
 
 
@@ -140,73 +134,3 @@ def _is_noise(table: Table, score: str, precision: int, order: Array) -> bool:
     ranks = np.argsort(np.argsort(halves, axis=2, kind="stable"), axis=2)
     r = float(np.mean([np.corrcoef(a, b)[0, 1] for a, b in ranks]))
     return 2 * r / (1 + r) < 0.5 if r > -1 else True
-
-
-@dataclass(frozen=True)
-class Race:
-    """What racing spent: sample evaluations run and what all of them would have been."""
-
-    spent: int
-    full: int
-    decided: bool
-
-    @property
-    def saved(self) -> float:
-        """The share of sample evaluations that were not needed."""
-        return 1.0 - self.spent / max(self.full, 1)
-
-
-def race(
-    sweep: Sweep,
-    data: Dataset,
-    table: Table,
-    progress: Progress = silent,
-    top: int = TOP,
-    block: int = BLOCK,
-    z: float = Z,
-    after: Callable[[], None] | None = None,
-) -> Race:
-    """Scores block after block of samples; a cell drops out once it is clearly inside or outside the `top` of its precision."""
-    total = min(len(data), table.question.samples)
-    shape = (len(table.items), len(table.question.precisions))
-    active = np.ones(shape, dtype=bool)
-    spent = 0
-    for start in range(0, total, block):
-        stop = min(start + block, total)
-        spent += int(active.sum()) * (stop - start)
-        sweep.run(data, table, start, stop, part(progress, start / total, stop / total), wants=_only(active), after=after)
-        if stop >= 2 * block:
-            active = undecided(table, top, z)
-        if not active.any():
-            break
-    progress(1.0, "The top is settled" if not active.any() else "All samples were needed")
-    return Race(spent, shape[0] * shape[1] * total, not bool(active.any()))
-
-
-def _only(active: Array) -> Callable[[int, int], bool]:
-    """Whether a cell is among the active ones."""
-    return lambda item, precision: bool(active[item, precision])
-
-
-def undecided(table: Table, top: int, z: float) -> Array:
-    """[items, precisions]: whether a cell may still change sides of the border of the `top` worst, at `z` standard errors."""
-    parts, value = table.parts["kl"], worse(table, "kl") * table.value("kl")
-    found = np.zeros(value.shape, dtype=bool)
-    if len(table.items) <= top:
-        return found
-    for p in range(value.shape[1]):
-        order = np.argsort(-value[:, p], kind="stable")
-        inside, outside = order[top - 1], order[top]
-        for place, item in enumerate(order):
-            rival = outside if place < top else inside
-            found[item, p] = not _apart(parts[item, p], parts[rival, p], z)
-    return found
-
-
-def _apart(a: Array, b: Array, z: float) -> bool:
-    both = np.isfinite(a) & np.isfinite(b)
-    difference = (a - b)[both]
-    if len(difference) < 2:
-        return False
-    error = float(difference.std(ddof=1)) / np.sqrt(len(difference))
-    return abs(float(difference.mean())) > z * error

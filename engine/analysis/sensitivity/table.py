@@ -24,6 +24,7 @@ class Table:
         estimate: whether the values are estimates from gradients.
         kinds: what each score means; a task metric adds its own.
         samples: how many samples have been scored at least once.
+        sizes: after a race, how much of the `kl` each sample is expected to hold (mean 1), see `racing.py`; None: all alike.
     """
 
     question: Question
@@ -33,6 +34,7 @@ class Table:
     kinds: dict[str, ScoreKind] = field(default_factory=lambda: dict(SCORES))
     samples: int = 0
     seconds: float = 0.0
+    sizes: Array | None = None
 
     def put(self, item: int, precision: int, first: int, parts: Mapping[str, Array]) -> None:
         """Stores per-sample parts of samples from `first` on."""
@@ -101,15 +103,24 @@ class Table:
                 ratio = np.where(noise > 0, 10 * np.log10(signal / np.where(noise > 0, noise, 1)), MAX_DB)
             return np.where(signal > 0, np.minimum(ratio, MAX_DB), np.nan)
         total = np.einsum("dn,ipn->dip", weights, filled)
-        counts = np.einsum("dn,ipn->dip", weights, known.astype(np.float64))
+        counts = np.einsum("dn,ipn->dip", weights, self._shares(name, known))
         return np.where(counts > 0, total / np.where(counts > 0, counts, 1), np.nan)
 
+    def _shares(self, name: str, known: Array) -> Array:
+        """How many samples each one stands for: one, but where a race left a cell with the hardest alone, as many as its size says."""
+        if self.sizes is None or name != "kl":
+            return known.astype(np.float64)
+        return np.where(known, np.where(known.all(2, keepdims=True), 1.0, self.sizes), 0.0)
+
     def rows(self, name: str) -> list[dict[str, Any]]:
-        """The `scores` of a result: one row per measured cell, in item order."""
+        """The `scores` of a result: one row per measured cell, in item order.
+
+        After a race only the `kl` says something of all samples where some are missing: other scores have a row where they are whole.
+        """
         if name not in self.parts:
             return []
         value, (low, high), counts = self.value(name), self.interval(name), self.count(name)
-        kind = self.kinds[name]
+        kind, least = self.kinds[name], 1 if self.sizes is None or name == "kl" else self.question.samples
         return [
             {
                 "layer": item.name,
@@ -126,5 +137,5 @@ class Table:
             }
             for i, item in enumerate(self.items)
             for p, precision in enumerate(self.question.precisions)
-            if counts[i, p]
+            if counts[i, p] >= least
         ]

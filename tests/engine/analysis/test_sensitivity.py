@@ -1,4 +1,4 @@
-"""Answers: confidence, racing, the cache, and what the command line says of them."""
+"""Answers: confidence, the cache, and what the command line says of them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.analysis.sensitivity.confidence import race, ranking, undecided
+from engine.analysis.sensitivity.confidence import ranking
 from engine.analysis.sensitivity.kinds import Item, Question
 from engine.analysis.sensitivity.table import Table
 from engine.cli import main
-from engine.data import Dataset, load_data
+from engine.data import load_data
 from engine.errors import BadInput, Cancelled
 from engine.graph import load_model
 from engine.quant.precision import Precision
@@ -31,20 +31,6 @@ def table(means: list[float], noise: float, samples: int, mode: str = "one-on", 
     for i, mean in enumerate(means):
         found.put(i, 0, 0, {"kl": mean + noise * (shared + 0.5 * rng.normal(size=samples))})
     return found
-
-
-class FakeSweep:
-    """A sweep over scores that are known: what racing would have seen."""
-
-    def __init__(self, whole: Table) -> None:
-        self.whole = whole
-
-    def run(
-        self, data: object, found: Table, start: int, stop: int, progress: object = None, wants: object = None, after: object = None
-    ) -> None:
-        for i in range(len(found.items)):
-            if wants(i, 0):  # type: ignore[operator]
-                found.put(i, 0, start, {"kl": self.whole.parts["kl"][i, 0, start:stop]})
 
 
 def test_a_clear_order_is_settled_and_equal_items_are_tied() -> None:
@@ -66,26 +52,6 @@ def test_pure_noise_is_called_noise() -> None:
 
 def test_one_off_ranks_the_other_way_round() -> None:
     assert [r.item for r in ranking(table([3.0, 1.0, 2.0], 0.01, 16, "one-off"), 0).ranks] == ["l1", "l2", "l0"]
-
-
-def test_racing_saves_and_keeps_the_top() -> None:
-    """Replays with fresh noise: the top 3 is that of all samples in nearly all of them, at less than half of the cost."""
-    right, spent = 0, []
-    for seed in range(40):
-        whole = table(list(np.linspace(4, 0.2, 20) ** 2), 1.0, 512, seed=seed)
-        found = Table(whole.question, whole.items)
-        result = race(FakeSweep(whole), Dataset("d", {"x": np.zeros((512, 1), np.float32)}), found, top=3)  # type: ignore[arg-type]
-        want = {r.item for r in ranking(whole, 0).ranks[:3]}
-        right += want == {r.item for r in ranking(found, 0).ranks[:3]}
-        spent.append(result.spent / result.full)
-    assert right >= 39
-    assert np.median(spent) < 0.45
-
-
-def test_undecided_is_about_the_border_alone() -> None:
-    found = table([9.0, 8.99, 1.0, 0.99], 0.5, 64)
-    assert not undecided(found, 2, 3.0).any(), "the order inside the top does not matter"
-    assert undecided(table([9.0, 5.0, 4.999, 1.0], 0.5, 64), 2, 3.0)[:, 0].tolist() == [False, True, True, False]
 
 
 @pytest.fixture(scope="module")
