@@ -12,19 +12,22 @@ from engine.errors import BadInput
 from engine.export.dialects import read_encodings
 from engine.export.entries import to_quantization
 from engine.graph.model import Model
-from engine.progress import Progress, silent
+from engine.progress import Making, Progress, silent
 from engine.ptq import StepReport, apply_steps, steps_of
 from engine.recipe import Recipe
 from engine.recipe.parts import EncodingsFile
+from engine.sim.calibration import Statistics
 from engine.sim.quantsim import QuantSim
 from engine.sim.statistics_file import load_statistics, save_statistics
 
+MAX_MOVED = 8
+
 
 class Room:
-    """One stepped graph that serves every recipe with the same steps.
+    """One stepped graph that serves every recipe with the same steps. Jobs that run between each other's batches share it.
 
     Attributes:
-        sim: the simulation; `enter` moves it to another recipe.
+        sim: the graph with its statistics; `enter` moves it to a recipe.
         reports: what the steps did.
         runner: of the stepped graph, once data are known.
     """
@@ -37,19 +40,24 @@ class Room:
         self._data, self._cache = calibration, cache
         self._key = steps_key(recipe)
         self._base = base
-        self._entered: Recipe | None = None
+        self._moved: list[tuple[Recipe, QuantSim]] = []
         self._gathered: str | None = None
+        self._making = Making()
 
     def enter(self, recipe: Recipe) -> QuantSim:
-        """The simulation under this recipe, with whatever calibration there is and the encodings of its file."""
-        if self._entered is not recipe:
-            self._entered = None
-            self.sim.reset()
-            self.sim.update(recipe)
+        """A simulation under this recipe, with whatever calibration there is and the encodings of its file.
+
+        It stays what it is whatever others enter meanwhile. The last few are kept; a file may change under its name, so one
+        with encodings from a file is made anew.
+        """
+        found = next((sim for known, sim in self._moved if known == recipe), None)
+        if found is None:
+            found = self.sim.moved(recipe)
             if recipe.encodings is not None:
-                use_encodings(self.sim, recipe.encodings, self._base)
-            self._entered = recipe
-        return self.sim
+                use_encodings(found, recipe.encodings, self._base)
+                return found
+            self._moved = [*self._moved[1 - MAX_MOVED:], (recipe, found)]
+        return found
 
     def state(self, recipe: Recipe) -> str:
         """`fresh` when the ranges come from the data that the recipe asks for, `stale` when from others, `never` without any."""
@@ -68,17 +76,22 @@ class Room:
                 raise BadInput("this recipe quantizes activations and needs calibration data (--calibration, an .npz of "
                                f"{', '.join(i.describe() for i in sim.model.inputs)}); none were given")
             return sim
+        with self._making.of(wanted, "Waits for the calibration that runs"):
+            statistics = self._statistics(sim, recipe, wanted, progress, again)
+        self.sim.adopt(statistics)
+        self._moved, self._gathered = [], wanted
+        return self.enter(recipe)
+
+    def _statistics(self, sim: QuantSim, recipe: Recipe, wanted: str, progress: Progress, again: bool) -> Statistics:
+        """From the cache unless they are to be gathered `again`."""
         path = None if self._cache is None else self._cache / f"statistics_{wanted}.npz"
         kept = None if path is None or again else load_statistics(path)
-        if kept is not None:
-            sim.adopt(kept)
-        else:
-            samples = self._data.subset(recipe.calibration.samples, recipe.calibration.seed)
-            sim.calibrate(samples, progress)
-            if path is not None:
-                save_statistics(path, sim.statistics)
-        self._gathered = wanted
-        return sim
+        if kept is not None or self._data is None:
+            return kept or {}
+        found = sim.gathered(self._data.subset(recipe.calibration.samples, recipe.calibration.seed), progress)
+        if path is not None:
+            save_statistics(path, found)
+        return found
 
     def ready_runner(self, data: Dataset, progress: Progress = silent) -> Runner:
         """The runner of the stepped graph; the first call tries which batch size is fastest."""

@@ -35,7 +35,7 @@ from engine.data.metrics import Metric, resolve_metric
 from engine.errors import BadInput, IllegalPrecision
 from engine.graph import Model, load_model
 from engine.predicting import Predicting, Reports, curve_asked, predicting_of
-from engine.progress import Progress, part, silent
+from engine.progress import Making, Progress, part, silent
 from engine.quant.precision import Precision
 from engine.recipe import Recipe
 from engine.room import Room, steps_key
@@ -89,6 +89,7 @@ class Session:
         )
         self._cache, self._strict, self._base = cache, strict, base
         self._rooms: OrderedDict[str, Room] = OrderedDict()
+        self._making = Making()
         self._comparison: Comparison | None = None
         self._clipped: tuple[Statistics, Statistics] | None = None
         self._answering: Answering | None = None
@@ -158,6 +159,10 @@ class Session:
         `given`: see `engine.predicting.Ask`. `partial` gets it as it grows.
         """
         return self._predictions(progress).curve(recipe, curve_asked(precisions, **given), progress, partial)
+
+    def additivity(self, recipe: Recipe, precisions: Sequence[str], progress: Progress = silent, **given: Any) -> dict[str, Any]:
+        """How well the scores of this recipe's layers add up to the score of the whole, and the pairs where they do not."""
+        return self._predictions(progress).additivity(recipe, curve_asked(precisions, **given), progress)
 
     def calibrate(self, recipe: Recipe, progress: Progress = silent) -> dict[str, Any]:
         """One pass over the calibration data, and a table of the ranges; clipping is counted on evaluation data too."""
@@ -322,7 +327,9 @@ class Session:
         key = steps_key(recipe)
         if key not in self._rooms:
             self._check_model(recipe)
-            self._rooms[key] = Room(self.model, recipe, self.calibration, self._cache, self._strict, self._base, progress)
+            with self._making.of(key, "Waits for the steps that run"):
+                made = Room(self.model, recipe, self.calibration, self._cache, self._strict, self._base, progress)
+            self._rooms[key] = made
             if len(self._rooms) > MAX_ROOMS:
                 self._rooms.popitem(last=False)
         self._rooms.move_to_end(key)
@@ -340,9 +347,10 @@ class Session:
         if self.evaluation is None or self.metric is None:
             raise BadInput("measuring needs evaluation data (--evaluation); none were given")
         if self._comparison is None:
+            progress(0.0, "Preparing the float model")
+        if self._comparison is None:  # still: another job may have run meanwhile
             from engine.sim.chain import Chain
 
-            progress(0.0, "Preparing the float model")
             self._comparison = Comparison(Runner(Chain(self.model), self.evaluation), self.evaluation, self.metric)
         return self._comparison, self.metric
 

@@ -13,7 +13,7 @@ from engine.data.builtin_metrics import agreement, decibels
 from engine.data.metrics import Metric
 from engine.data.statistics import Drop, Interval, interval, paired_drop
 from engine.errors import BadInput
-from engine.progress import Progress, part, silent
+from engine.progress import Making, Progress, part, silent
 from engine.sim.padding import Padding
 from engine.sim.quantization import FLOAT, Quantization
 
@@ -50,18 +50,21 @@ class Comparison:
     def __init__(self, runner: Runner, data: Dataset, metric: Metric) -> None:
         self.runner, self.data, self.metric = runner, data, metric
         self.reference: Outputs | None = None
+        self._making = Making()
         mask = Padding.of(runner.chain.model).mask
         self._mask = None if mask is None else np.asarray(data.batch(0, len(data))[mask])
 
     def float_outputs(self, progress: Progress = silent) -> Outputs:
         """Outputs of the float model on all samples, run once."""
         if self.reference is None:
-            self.reference = self.runner.run(FLOAT, self.data, 0, len(self.data), _named(progress, "Float model: "))
-            first = self.reference[self.runner.chain.output_names[0]]
+            with self._making.of("float", "Waits for the float model that runs"):
+                reference = self.runner.run(FLOAT, self.data, 0, len(self.data), _named(progress, "Float model: "))
+            first = reference[self.runner.chain.output_names[0]]
             if first.dtype.kind == "f" and not np.isfinite(first).all():
                 bad = int(np.flatnonzero(~np.isfinite(first.reshape(len(first), -1)).all(1))[0])
                 raise BadInput(f"the float model's output is NaN or infinite (first at evaluation sample {bad}); "
                                "check the data's scaling and the model")
+            self.reference = reference
         return self.reference
 
     def float_score(self, progress: Progress = silent) -> Interval:

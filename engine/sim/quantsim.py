@@ -6,6 +6,7 @@ data. Changing a recipe re-derives; only calibration touches data.
 """
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 
@@ -52,25 +53,36 @@ class QuantSim:
     def graph_changed(self) -> None:
         """After a step has edited the graph: everything derived from it is made anew. Statistics of old values go."""
         self.model.changed()
-        self._forget("placement", "plan", "chain")
-        self.statistics.clear()
-        self._weights.clear()
-        self._activations.clear()
+        self._forget("plan", "chain")
+        self._placements: dict[str, Placement] = {}
+        self.statistics, self._weights, self._activations = {}, {}, {}
         self._quantization: Quantization | None = None
 
     def update(self, recipe: Recipe) -> None:
         """Another recipe on the same graph and statistics: only what changed is derived again."""
         if recipe.target != self.recipe.target:
             self.target = load_target(recipe.target)
-            self._forget("placement")
         self.recipe = recipe
         self._forget("plan")
         self._quantization = None
 
-    @cached_property
+    def moved(self, recipe: Recipe) -> QuantSim:
+        """Another recipe on the same graph and statistics, as a simulation of its own: what one sets the other does not see.
+
+        Sessions, placements and derived encodings are shared, so that only what differs is made.
+        """
+        other = copy.copy(self)
+        other.__dict__["chain"] = self.chain  # made here once, not in every copy
+        other.fixed = {}
+        other.update(recipe)
+        return other
+
+    @property
     def placement(self) -> Placement:
         """Where quantizers stand on this graph and target."""
-        return place(self.model, self.target)
+        if self.target.name not in self._placements:
+            self._placements[self.target.name] = place(self.model, self.target)
+        return self._placements[self.target.name]
 
     @cached_property
     def plan(self) -> Plan:
@@ -88,13 +100,17 @@ class QuantSim:
 
     def calibrate(self, data: Samples, progress: Progress = silent, histograms: bool = True) -> None:
         """One pass over `data` in the float model; replaces the statistics."""
+        self.adopt(self.gathered(data, progress, histograms))
+
+    def gathered(self, data: Samples, progress: Progress = silent, histograms: bool = True) -> Statistics:
+        """Statistics of all tensors that a calibration looks at, from one pass over `data` in the float model."""
         names = [name for name, slot in self.placement.slots.items() if slot.quantized and slot.kind != "constant"]
-        self.adopt(gather(self.chain, data, names, progress, histograms))
+        return gather(self.chain, data, names, progress, histograms)
 
     def adopt(self, statistics: Statistics) -> None:
-        """Statistics gathered earlier from the same graph and data."""
+        """Statistics gathered earlier from the same graph and data; simulations that have moved away keep theirs."""
         self.statistics = dict(statistics)
-        self._activations.clear()
+        self._activations = {}
         self._quantization = None
 
     @property
