@@ -10,8 +10,9 @@ from typing import Any
 
 import streamlit as st
 
+from app.rack_edits import Memory
+
 PAGES = {"projects": "Projects", "model": "Model", "desk": "Desk", "sensitivity": "Sensitivity", "export": "Export"}
-SIDES = ("Layer", "History", "Recipe")
 
 
 @dataclass
@@ -23,7 +24,9 @@ class Desk:
     ack: int = 0
     rev: int = 0
     drawer: bool = False
-    side: str = "Layer"
+    side: str = "Table"
+    solo: list[int] = field(default_factory=list)
+    rack: Memory = field(default_factory=Memory)
     tensor: str = ""
     error: str = ""
     notice: str = ""
@@ -95,4 +98,4 @@ def client() -> Any:
     """The only door to the engine, one for the server process."""
     from app.client import Client
 
-    return Client()
+    return Client(writer=f"the workbench at http://{st.config.get_option('server.address')}:{st.config.get_option('server.port')}")

@@ -10,7 +10,7 @@ TOKENS: dict[str, dict[str, str]] = {
     "dark": {
         "bg": "#0B0E13", "surface": "#12161D", "chassis": "#191F28", "raised": "#2B3543", "raised2": "#1F2733",
         "line": "#2A333F", "soft": "#1E2530", "text": "#E9EDF3", "text2": "#A3AEBD", "text3": "#7F8B9B",
-        "accent": "#6CA8FF", "accent-ink": "#07101F", "select": "rgba(108,168,255,.13)",
+        "accent": "#6CA8FF", "accent-ink": "#07101F", "solo-ink": "#14110A", "select": "rgba(108,168,255,.13)",
         "ok": "#35B3A4", "mid": "#F2B544", "hot": "#F0603F", "hotwash": "rgba(240,96,63,.10)",
         "off": "#262F3B", "lane": "#080A0E", "tick": "#4A5563", "ghost": "#C9D2DE",
         "conv": "#83B7F5", "pw": "#7D86EA", "dw": "#C08AF2", "gemm": "#E98FB5", "se": "#8C9DB1",
@@ -20,7 +20,7 @@ TOKENS: dict[str, dict[str, str]] = {
     "light": {
         "bg": "#E9ECF0", "surface": "#FBFCFD", "chassis": "#F0F2F5", "raised": "#FFFFFF", "raised2": "#F4F6F8",
         "line": "#CFD6DE", "soft": "#E2E6EB", "text": "#141A22", "text2": "#4A5867", "text3": "#657283",
-        "accent": "#1C64D9", "accent-ink": "#FFFFFF", "select": "rgba(28,100,217,.11)",
+        "accent": "#1C64D9", "accent-ink": "#FFFFFF", "solo-ink": "#14110A", "select": "rgba(28,100,217,.11)",
         "ok": "#128476", "mid": "#C77F00", "hot": "#CB3B1C", "hotwash": "rgba(203,59,28,.07)",
         "off": "#DCE1E7", "lane": "#CBD2DA", "tick": "#9CA7B3", "ghost": "#3B4755",
         "conv": "#3A7FD9", "pw": "#4A50C8", "dw": "#8C46C6", "gemm": "#BD3D7C", "se": "#64788D",
@@ -41,7 +41,7 @@ def _properties(theme: str) -> str:
 
 def component_css() -> str:
     """Custom properties of both themes for a component's shadow root, whose element carries `data-theme`."""
-    early = ".readoutroot{min-height:98px}.layersroot{min-height:440px}.heatroot{min-height:176px}\n"  # the sheet comes a moment later: no jump
+    early = ".readoutroot{min-height:98px}.layersroot{min-height:264px}.rackroot{min-height:440px}.heatroot{min-height:176px}.graphroot{min-height:240px}\n"  # the sheet comes a moment later: no jump
     return early + "\n".join(f".bm[data-theme={name}]{{{_properties(name)}}}" for name in TOKENS)
 
 

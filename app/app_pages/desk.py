@@ -1,14 +1,23 @@
-"""Desk: the layer table, and beside it the selected layer, the history or the recipe."""
+"""Desk: the rack, under it the selected layer, and beside that the table, the graph, the history or the recipe."""
 from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from importlib import import_module
 
 import streamlit as st
 
 from app import bench as benches
-from app import markup, recipes, shell, state
+from app import markup, prediction, rack, rack_edits, readouts, recipes, shell, state
 from app.app_pages import calibration, inspector, recipe_panel
 from app.bench import Bench
 from app.components.layers import layers
+from app.components.rack import rack as rack_component
+from app.state import Desk
 from app.table import change_setting, layers_data
+from app.track_record import track_record
+
+GRAPH = "app.app_pages.graph_view"
 
 
 def draw() -> None:
@@ -20,17 +29,49 @@ def draw() -> None:
     if not found.layers:
         _waiting(found)
         return
+    _rack(found, desk)
     if desk.drawer:
         calibration.draw(found, desk)
     with st.container(key="stack_desk"):
-        left, right = st.columns([1.72, 1], gap="small")
-    with left:
-        layers(layers_data(found, desk, state.theme()), _on_doc, _on_act)
-    with right, st.container(key="panel_tall_side"):
-        chosen = st.segmented_control("Side panel", state.SIDES, default=desk.side, key="side",
+        left, right = st.columns([1.28, 1], gap="small")
+    with left, st.container(key="panel_desk_layer"):
+        inspector.draw(found, desk)
+    with right, st.container(key="panel_desk_side"):
+        panels = _panels()
+        chosen = st.segmented_control("Panel", list(panels), default=desk.side if desk.side in panels else "Table", key="side",
                                       label_visibility="collapsed", required=True)
         desk.side = str(chosen or desk.side)
-        {"Layer": inspector.draw, "History": recipe_panel.history, "Recipe": recipe_panel.editor}[desk.side](found, desk)
+        panels[desk.side](found, desk)
+    _go_on(found)
+
+
+def _go_on(found: Bench) -> None:
+    """While nothing else is to be done: the scores and the curve for predictions, which nobody has to ask for."""
+    asked = None if found.active else prediction.automatic(state.client(), found)
+    if asked is not None:
+        state.client().submit(found.project.id, prediction.VERB, asked)
+        st.session_state["again"] = True
+
+
+def _rack(found: Bench, desk: Desk) -> None:
+    client = state.client()
+    curve = prediction.curve_for(client, found)
+    scores = rack.scored(prediction.scores_for(client, found), curve, readouts.metric(found)[1])
+    note = track_record(client, found, 12).words() if curve is not None else ""
+    live = rack.live(found, desk.rack, desk.selected, desk.current, desk.solo, note)
+    rack_component(rack.rack_data(found, desk.rack, state.theme(), live, scores), _on_rack, _on_rack_act)
+
+
+def _panels() -> dict[str, Callable[[Bench, Desk], None]]:
+    """What can stand at the right, by name."""
+    panels: dict[str, Callable[[Bench, Desk], None]] = {"Table": _table}
+    if importlib.util.find_spec(GRAPH) is not None:
+        panels["Graph"] = import_module(GRAPH).draw
+    return panels | {"History": recipe_panel.history, "Recipe": recipe_panel.editor}
+
+
+def _table(found: Bench, desk: Desk) -> None:
+    layers(layers_data(found, desk, state.theme()), _on_doc, _on_act)
 
 
 def _waiting(found: Bench) -> None:
@@ -39,6 +80,33 @@ def _waiting(found: Bench) -> None:
             st.html(markup.title("Reading the model", "layers, shapes and costs appear here in a moment"))
         else:
             st.html(markup.title("The model could not be read", "the red box says why; Model shows its file"))
+
+
+def _on_rack() -> None:
+    """The rack's whole state: selection and solos are this window's, precisions and mutes one line of history."""
+    found: Bench | None = st.session_state.get("bench")
+    if found is None:
+        return
+    client, desk = state.client(), state.window().desk(found.project.id)
+    asked = rack_edits.take(desk.rack, st.session_state["rack"].doc, len(found.layers))
+    if asked is None:
+        return
+    desk.selected, desk.current, desk.solo = asked.selected, asked.current, asked.solo
+    if not asked.precisions and not asked.muted:
+        return
+    new, label = rack_edits.edited(recipes.read(client.state(found.project.id).recipe), asked, found.layers)
+    if label:
+        state.moved(desk, benches.edit(client, found.project.id, recipes.write(new), label))
+    if desk.error:
+        desk.rack.last = None
+
+
+def _on_rack_act() -> None:
+    """The rack lacks parts that were sent but never arrived."""
+    said = st.session_state["rack"].act
+    found: Bench | None = st.session_state.get("bench")
+    if said and found is not None and said.get("a") == "need":
+        state.window().desk(found.project.id).rack.parts -= {str(h) for h in said.get("v") or []}
 
 
 def _on_doc() -> None:

@@ -1,0 +1,185 @@
+"""The rack's data, made from a bench. What an edit does not change travels once, as parts that are known by their hash.
+
+`graph` holds layers and blocks, `rules` what the target allows, `scores` the additive scores with the fitted curve,
+`sqnr` what the last measurement found at each layer. An edit itself is a few hundred bytes.
+"""
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from app import recipes
+from app.bench import Bench
+from app.rack_codec import LETTERS, pack, pack_set
+from app.rack_edits import Memory, shown
+from app.readable import describe, kind, op_name
+from app.readouts import BUDGET
+from app.table import illegal
+
+Data = dict[str, Any]
+FLOATS = {"fp32": (32, 32), "fp16": (16, 16), "bf16": (16, 16)}
+MOST_DETENTS = 9
+WHY_BYTES = 700  # reasons that travel with an edit; the table has them all
+
+
+def bits(precision: str) -> tuple[int, int]:
+    """Bits of weights and activations: `w4a8` is (4, 8)."""
+    if precision in FLOATS:
+        return FLOATS[precision]
+    weights, _, activations = precision.removeprefix("w").partition("a")
+    return (int(weights), int(activations)) if weights.isdigit() and activations.isdigit() else (32, 32)
+
+
+def detents(bench: Bench) -> list[str]:
+    """The fader's detents, most bits first: the project's candidates, the base, and whatever a layer asks for beside them."""
+    asked = Counter(r.precision for r in recipes.requests(bench.doc, bench.layers))
+    extra = [p for p, _ in asked.most_common()]
+    names = list(dict.fromkeys([recipes.base(bench.doc), *recipes.candidates(bench.doc), *extra]))[:MOST_DETENTS]
+    return sorted(names, key=lambda p: (bits(p), p not in FLOATS), reverse=True)
+
+
+def caption(precision: str) -> str:
+    """A detent on a narrow cap: `8/16`, `16` for fp16."""
+    weights, activations = bits(precision)
+    return str(weights) if precision in FLOATS else f"{weights}/{activations}"
+
+
+def blocks(layers: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The block of each layer: the nearest module around it that holds another layer, unless that is most of the network."""
+    modules = [str(x.get("module") or x["name"]) for x in layers]
+    inside = Counter(path for module in modules for path in _above(module))
+    return [next((p for p in _above(m) if inside[p] > 1 and 2 * inside[p] <= len(modules)), m) if "." in m else m for m in modules]
+
+
+def _above(module: str) -> list[str]:
+    parts = module.split(".")
+    return [".".join(parts[:k]) for k in range(len(parts) - 1, 0, -1)]
+
+
+def graph(bench: Bench) -> Data:
+    """What never changes: for each layer its name, block, kind, op, description, weights, other bytes, MACs."""
+    rows = []
+    for layer, block in zip(bench.layers, blocks(bench.layers), strict=True):
+        params, full = int(layer.get("params") or 0), int(layer.get("fp32_size_bytes") or 0)
+        values = min(params, _count(layer))
+        rows.append({"n": layer["name"], "b": block, "k": kind(layer), "o": op_name(layer), "t": describe(layer), "v": values,
+                     "f": max(0, full - values * 4), "c": int(layer.get("macs") or 0)})
+    return {"layers": rows}
+
+
+def _count(layer: Mapping[str, Any]) -> int:
+    """How many values the weight has, without its bias."""
+    count = 1
+    for size in layer.get("weight_shape") or [int(layer.get("params") or 0)]:
+        count *= int(size)
+    return count
+
+
+def rules(bench: Bench) -> Data:
+    """The detents, what the target refuses at which layer, and which strips hang together."""
+    names, refused = detents(bench), illegal(bench)
+    reasons = sorted({why for by in refused.values() for p, why in by.items() if p in names})[: len(LETTERS) - 1]
+    codes = {why: LETTERS[i] for i, why in enumerate(reasons)}
+    rows = ["".join(codes.get(refused.get(x["name"], {}).get(p, ""), "_") for p in names) for x in bench.layers]
+    precisions = [{"id": p, "cap": caption(p), "w": bits(p)[0], "a": bits(p)[1]} for p in names]
+    return {"precisions": precisions, "reasons": ["", *reasons], "no": rows, "links": links(bench)}
+
+
+def links(bench: Bench) -> list[Data]:
+    """Strips that hang together: one weight for several layers, or tensors of one group, whose type all readers share."""
+    group_of = {t: f"g{n}" for n, group in enumerate((bench.resolved or bench.resolved_before or {}).get("groups") or []) for t in group}
+    weights: dict[str, list[int]] = {}
+    tensors: dict[str, list[int]] = {}
+    for i, layer in enumerate(bench.layers):
+        weights.setdefault(str(layer.get("weight") or i), []).append(i)
+        for tensor in dict.fromkeys(group_of.get(t, t) for t in layer.get("reads") or []):
+            tensors.setdefault(tensor, []).append(i)
+    shared = [("share one weight: one precision for all", ids) for ids in weights.values() if len(ids) > 1]
+    read = {tuple(ids): None for ids in tensors.values() if len(ids) > 1}
+    shared += [("read the same tensor, so their activations share one type", list(ids)) for ids in read if list(ids) not in [s for _, s in shared]]
+    return [{"ids": pack_set(ids), "why": f"{_names(bench, ids)} {why}"} for why, ids in shared]
+
+
+def _names(bench: Bench, ids: Sequence[int]) -> str:
+    first = ", ".join(str(bench.layers[i]["name"]) for i in ids[:3])
+    return first + (f" and {len(ids) - 3} more" if len(ids) > 3 else "")
+
+
+def sqnr(bench: Bench) -> Data | None:
+    """The measured SQNR at each layer's output, dB, from the last report."""
+    found = {x["name"]: x.get("sqnr_db") for x in (bench.report or bench.before or {}).get("layers", [])}
+    return {"db": [None if (v := found.get(x["name"])) is None else round(float(v), 1) for x in bench.layers]} if found else None
+
+
+def recipe_id(text: str) -> str:
+    """A short name for a recipe's text: whether the bar and the rack speak of the same one."""
+    return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
+def live(bench: Bench, memory: Memory, selected: Iterable[int], current: int, solo: Iterable[int] = (), note: str = "") -> Data:
+    """What an edit changes: requests, effective precisions, mutes, selection, totals."""
+    names, asked = detents(bench), recipes.requests(bench.doc, bench.layers)
+    place = {p: i for i, p in enumerate(names)}
+    effective, extra, why = _effective(bench, asked, place)
+    cost = (bench.resolved or bench.resolved_before or {}).get("cost") or {}
+    full = cost.get("fp32_size_bytes") or sum(int(x.get("fp32_size_bytes") or 0) for x in bench.layers)
+    token = memory.remember(shown(bench.doc, bench.layers), names)
+    return {"ack": memory.ack, "token": token, "recipe": recipe_id(bench.recipe), "base": place[recipes.base(bench.doc)],
+            "prec": pack([place.get(r.precision, place[recipes.base(bench.doc)]) for r in asked]),
+            "eff": pack(effective), "extra": extra, "why": why, "mute": pack_set(i for i, r in enumerate(asked) if r.bypassed),
+            "solo": pack_set(solo), "sel": pack_set(selected), "cur": current, "size": cost.get("size_bytes") or full, "fp32": full,
+            "exact": bench.resolved is not None,
+            "bops": cost.get("bops") or 0, "fp32bops": cost.get("fp32_bops") or 0, "note": note}
+
+
+def _effective(bench: Bench, asked: Sequence[recipes.Request], place: Mapping[str, int]) -> tuple[list[int], list[str], dict[str, str]]:
+    """Where a layer runs at another precision than it asks for: its index (detents first, then `extra`), and some reasons."""
+    rows = {x["name"]: x for x in (bench.resolved or {}).get("layers", [])}
+    out, extra, why, room = [], [], {}, WHY_BYTES
+    for i, (layer, request) in enumerate(zip(bench.layers, asked, strict=True)):
+        row = rows.get(layer["name"], {})
+        found = str(row.get("precision") or request.precision)
+        if request.bypassed or found == request.precision:
+            out.append(-1)
+            continue
+        if found not in place and found not in extra:
+            extra.append(found)
+        index = place[found] if found in place else len(place) + extra.index(found)
+        out.append(index if index < len(LETTERS) else -1)
+        reason = str(row.get("reason") or "")[:160]
+        room -= len(reason) + 8
+        if reason and room > 0:
+            why[str(i)] = reason
+    return out, extra, why
+
+
+def fingerprint(part: Mapping[str, Any]) -> str:
+    """The hash that a part is known by."""
+    return hashlib.sha256(json.dumps(part, sort_keys=True, separators=(",", ":")).encode()).hexdigest()[:12]
+
+
+def parcels(parts: Mapping[str, Data | None], sent: set[str]) -> tuple[dict[str, str], dict[str, Data]]:
+    """The hash of every part, and those parts that the browser does not have yet; they count as sent from now on."""
+    have = {name: fingerprint(part) if part is not None else "" for name, part in parts.items()}
+    fresh = {have[name]: part for name, part in parts.items() if part is not None and have[name] not in sent}
+    sent.update(fresh)
+    return have, fresh
+
+
+def rack_data(bench: Bench, memory: Memory, theme: str, state: Data, scores: Data | None = None) -> Data:
+    """All that the rack is given; `state` is what `live` made."""
+    have, parts = parcels({"graph": graph(bench), "rules": rules(bench), "scores": scores, "sqnr": sqnr(bench)}, memory.parts)
+    return {"theme": theme, "have": have, "parts": parts, "live": state}
+
+
+def scored(found: tuple[str, Mapping[str, Mapping[str, float]]] | None, curve: Mapping[str, Any] | None, unit: str) -> Data | None:
+    """The additive scores by layer and precision, nats per sample, and the curve that turns their sum into a drop."""
+    if found is None:
+        return None
+    kind, rows = found
+    fitted = None if curve is None else {"knots": curve["knots"], "enough": curve["enough"], "beyond": curve["beyond"]}
+    return {"kind": kind, "scores": rows, "curve": fitted, "fp32": None if curve is None else curve["fp32"].get("value"),
+            "unit": unit, "drop": BUDGET}

@@ -1,0 +1,75 @@
+// The keyboard grammar. `R` is the rack; returns whether the key was one of ours.
+const q = new URL(import.meta.url).search;
+const State = await import(`./rack_state.js${q}`);
+export const DENSITIES = ["console", "compact", "overview"];
+
+export const HELP = [
+  ["Click", "select; Shift extends, Ctrl toggles"], ["Drag on meters", "marquee; Ctrl adds"], ["Drag a cap", "move it and all selected faders"],
+  ["Alt + drag", "move the selection relatively"], ["Click on a detent", "jump there"], ["Double click a cap", "back to the base precision"],
+  ["Drag lanes, Overview", "paint precisions across layers"], ["Block name", "select the block; ▾ folds it"], ["← →, Home, End", "previous, next, first, last strip"],
+  ["Shift with ← →", "extend the selection"], ["PgUp, PgDn", "previous, next block"], ["↑ ↓, 1 … 7", "one detent; straight to a detent"],
+  ["S, M, G", "solo (audition), mute (float), fold"], ["Backspace", "back to the base precision"], ["Ctrl A, Esc", "select all; clear"], ["Ctrl Z, Ctrl Shift Z", "undo; redo"], ["D, X", "density; snapshot A/B"],
+];
+
+export function key(R, e) {
+  const { S, L } = R, ctrl = e.ctrlKey || e.metaKey;
+  if (ctrl && e.key.toLowerCase() === "a") {
+    S.sel = new Set(S.prec.map((_, i) => i));
+    R.chooses();
+    return true;
+  }
+  if (ctrl || e.altKey) return false; // undo and redo belong to the window
+  const here = L.itemOf[S.cur], act = ACTIONS[e.key] || ACTIONS[e.key.toLowerCase()];
+  const detent = /^[1-9]$/.test(e.key) ? +e.key - 1 : -1;
+  if (detent >= 0) {
+    if (detent < S.precisions.length && State.setTo(S, ids(R), detent)) R.commit("key");
+    return true;
+  }
+  if (!act) return false;
+  act(R, here, e);
+  return true;
+}
+
+// What a key acts on: the selection when the current strip is in it, else that strip.
+const ids = (R) => (R.S.sel.has(R.S.cur) ? [...R.S.sel] : R.L.items[R.L.itemOf[R.S.cur]].ids);
+
+function go(R, k, e) {
+  const { S, L } = R, it = L.items[State.clamp(k, 0, L.items.length - 1)];
+  State.pick(S, it.ids, { extend: e.shiftKey });
+  R.show(S.cur);
+  R.chooses();
+  R.focus();
+}
+
+function block(R, here, step, e) {
+  const { L } = R, at = L.blocks.indexOf(L.items[here].block), b = L.blocks[State.clamp(at + step, 0, L.blocks.length - 1)];
+  go(R, L.itemOf[b.i0], e);
+}
+
+const nudge = (R, step) => State.nudge(R.S, ids(R), step) && R.commit("key");
+const flip = (R, which) => (State.toggle(R.S, which, ids(R)), R.commit(which));
+
+const ACTIONS = {
+  ArrowLeft: (R, here, e) => go(R, here - 1, e),
+  ArrowRight: (R, here, e) => go(R, here + 1, e),
+  Home: (R, here, e) => go(R, 0, e),
+  End: (R, here, e) => go(R, Infinity, e),
+  PageUp: (R, here, e) => block(R, here, -1, e),
+  PageDown: (R, here, e) => block(R, here, 1, e),
+  ArrowUp: (R) => nudge(R, -1),
+  ArrowDown: (R) => nudge(R, 1),
+  Backspace: (R) => State.toBase(R.S, ids(R)) && R.commit("reset"),
+  s: (R) => flip(R, "solo"),
+  m: (R) => flip(R, "mute"),
+  g: (R, here) => R.L.items[here].block.n > 1 && (R.fold([R.L.items[here].block], !R.L.items[here].block.fold), R.focus()),
+  d: (R) => (R.setDensity(DENSITIES[(DENSITIES.indexOf(R.density) + 1) % 3]), R.focus()),
+  x: (R) => R.flip(),
+  Escape: (R) => {
+    const { S } = R;
+    if (R.drag) return R.cancel();
+    const sounding = S.solo.size > 0;
+    S.solo.clear();
+    S.sel = new Set([S.cur]);
+    sounding ? R.commit("solo") : R.chooses();
+  },
+};
