@@ -60,7 +60,7 @@ def table(columns: Sequence[tuple[str, str]], rows: Sequence[Sequence[Any]], hei
     head = "".join(f"<th class={cls or 'm'}>{escape(name)}</th>" for name, cls in columns)
     body = "".join(f"<tr{' class=now' if i == now else ''}>{_cells(columns, row)}</tr>" for i, row in enumerate(rows))
     inner = f"<table class=md-table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-    return f"<div class=md-scroll style='max-height:{height}px'>{inner}</div>" if height else inner
+    return f"<div class=md-scroll tabindex=0 style='max-height:{height}px'>{inner}</div>" if height else inner
 
 
 def _cells(columns: Sequence[tuple[str, str]], row: Sequence[Any]) -> str:

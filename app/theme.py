@@ -9,7 +9,7 @@ PAGE_CSS = Path(__file__).resolve().parent / "static" / "page.css"
 TOKENS: dict[str, dict[str, str]] = {
     "dark": {
         "bg": "#0B0E13", "surface": "#12161D", "chassis": "#191F28", "raised": "#2B3543", "raised2": "#1F2733",
-        "line": "#2A333F", "soft": "#1E2530", "text": "#E9EDF3", "text2": "#A3AEBD", "text3": "#7F8B9B",
+        "line": "#2A333F", "soft": "#1E2530", "text": "#E9EDF3", "text2": "#A3AEBD", "text3": "#8A96A6",
         "accent": "#6CA8FF", "accent-ink": "#07101F", "solo-ink": "#14110A", "select": "rgba(108,168,255,.13)",
         "ok": "#35B3A4", "mid": "#F2B544", "hot": "#F0603F", "hotwash": "rgba(240,96,63,.10)",
         "off": "#262F3B", "lane": "#080A0E", "tick": "#4A5563", "ghost": "#C9D2DE",
@@ -19,9 +19,9 @@ TOKENS: dict[str, dict[str, str]] = {
     },
     "light": {
         "bg": "#E9ECF0", "surface": "#FBFCFD", "chassis": "#F0F2F5", "raised": "#FFFFFF", "raised2": "#F4F6F8",
-        "line": "#CFD6DE", "soft": "#E2E6EB", "text": "#141A22", "text2": "#4A5867", "text3": "#657283",
+        "line": "#CFD6DE", "soft": "#E2E6EB", "text": "#141A22", "text2": "#4A5867", "text3": "#5B6879",
         "accent": "#1C64D9", "accent-ink": "#FFFFFF", "solo-ink": "#14110A", "select": "rgba(28,100,217,.11)",
-        "ok": "#128476", "mid": "#C77F00", "hot": "#CB3B1C", "hotwash": "rgba(203,59,28,.07)",
+        "ok": "#0E7468", "mid": "#C77F00", "hot": "#CB3B1C", "hotwash": "rgba(203,59,28,.07)",
         "off": "#DCE1E7", "lane": "#CBD2DA", "tick": "#9CA7B3", "ghost": "#3B4755",
         "conv": "#3A7FD9", "pw": "#4A50C8", "dw": "#8C46C6", "gemm": "#BD3D7C", "se": "#64788D",
         "cap1": "#36424F", "cap2": "#1B232C", "base1": "#75828F", "base2": "#5E6B78", "capink": "#FFFFFF",
