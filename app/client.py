@@ -6,7 +6,7 @@ from any thread. What is wrong with an input is a `MixdownError` whose words can
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -35,14 +35,31 @@ class State:
 
 
 class Client:
-    """Everything that a page can ask for. `session` names another session factory, for tests."""
+    """Everything that a page can ask for. `session` names another session factory, for tests; `writer` is what other
+    processes are told that want to write to the same projects."""
 
-    def __init__(self, home: Path | str | None = None, session: str = "") -> None:
+    def __init__(self, home: Path | str | None = None, session: str = "", writer: str = "the workbench") -> None:
         home = Path(home).absolute() if home is not None else default_home()
-        self._runner = runner_for(home, session, results.thumbnail_writer)
+        self._runner = runner_for(home, session, results.thumbnail_writer, writer)
         self._store: Store = self._runner.store
         self._results = results.Results(self._store)
         self.home = home
+
+    def read_only(self) -> str:
+        """Who else writes to these projects, in words; empty where this process may. Takes over when the other has ended."""
+        try:
+            self._store.lock.require()
+        except MixdownError as error:
+            return str(error)
+        return ""
+
+    def setting(self, name: str, otherwise: Any = None) -> Any:
+        """A person's choice that belongs to no project."""
+        return self._store.settings.get(name, otherwise)
+
+    def keep_setting(self, name: str, value: Any) -> None:
+        """Keeps such a choice in the home; None forgets it."""
+        self._store.settings.put(name, value)
 
     # Projects
 
@@ -56,11 +73,12 @@ class Client:
 
     def create_project(self, name: str, model_path: Path | str, evaluation: Path | str | None = None,
                        calibration: Path | str | None = None, target: str = TARGET, metric: str = "",
-                       training: Path | str | None = None, sample: str = "") -> Project:
-        """A new project. Paths from `import_upload` move into it; other files are used where they are."""
+                       training: Path | str | None = None, sample: str = "", beside: Sequence[Path] = ()) -> Project:
+        """A new project. Paths from `import_upload` move into it, with uploads that belong `beside` the model; other files
+        are used where they are."""
         recipe = Recipe(target=target).to_yaml()
         project = self._store.projects.create(name, model_path, evaluation=evaluation, calibration=calibration,
-                                              training=training, target=target, metric=metric, sample=sample)
+                                              training=training, target=target, metric=metric, sample=sample, beside=beside)
         self._store.history.start(project.id, recipe, "Start")
         return project
 
@@ -114,7 +132,7 @@ class Client:
     def open(self, project: str) -> State:
         """Starts the project's worker if it has none and was not stopped, and tells how the project stands."""
         state = self.state(project)
-        if not self._runner.stopped(project):
+        if not self.worker_stopped(project):
             self._runner.start(project)
         return state
 
@@ -178,6 +196,7 @@ class Client:
 
     def submit(self, project: str, verb: str, args: Mapping[str, Any] | None = None) -> int:
         """A job's number. What is known already is a finished job at once, what runs already the same job."""
+        self._store.lock.require()
         args = dict(args or {})
         key = self._results.key(project, verb, args)
         known = self._results.find(project, verb, key) if verb in results.KEPT else None
@@ -234,6 +253,7 @@ class Client:
     def restart(self, project: str) -> None:
         """A fresh worker for the project."""
         self._store.projects.get(project)
+        self._store.lock.require()
         self._runner.restart(project)
 
     def close(self, project: str) -> None:
@@ -253,8 +273,8 @@ class Client:
         return self._runner.pid(project)
 
     def worker_stopped(self, project: str) -> str:
-        """Why the worker ended by itself, in words that can be shown; empty where it did not."""
-        return self._runner.stopped(project)
+        """Why the worker ended by itself, or cannot work, in words that can be shown; empty where it can."""
+        return self._runner.stopped(project) or self.read_only()
 
     def reproduce(self, project: str, recipe: str, language: str = "shell") -> str:
         """The command line, or the Python, that measures this recipe without the workbench."""

@@ -30,6 +30,7 @@ from engine.store.lock import WriterLock
 from engine.store.projects import UPLOADS, Projects
 from engine.store.records import HistoryLine, Job, Project, Run
 from engine.store.runs import Runs
+from engine.store.settings import Settings
 from engine.store.snapshots import Slots, Snapshots
 
 __all__ = [
@@ -69,6 +70,7 @@ class Store:
         self.snapshots = Snapshots(self.database, self.history)
         self.runs = Runs(self.database, self.home)
         self.jobs = Jobs(self.database)
+        self.settings = Settings(self.home, self.lock)
 
     def close(self) -> None:
         """Closes the database and lets others write."""

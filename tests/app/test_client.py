@@ -249,6 +249,7 @@ def test_a_killed_server_leaves_no_orphan_and_no_running_job(client: Client, pro
             "job = c.submit(sys.argv[3], 'measure', {'recipe': sys.argv[4]})\n"
             "while c.job(job).state != 'running': time.sleep(.01)\n"
             "print(pid, job, flush=True); time.sleep(60)")
+    client._store.lock.release()
     server = subprocess.Popen([sys.executable, "-c", code, str(client.home), TINY, project.id, SLOW], cwd=ROOT,
                               stdout=subprocess.PIPE)
     assert server.stdout is not None
@@ -267,6 +268,7 @@ def test_a_server_that_ends_takes_its_workers_along(client: Client, project: Pro
             "t = threading.Thread(target=page); t.start(); t.join()\n"
             "assert c.wait(c.submit(sys.argv[3], 'open')).state == 'done', 'the worker outlives its page'\n"
             "print(r['pid'], c.worker_alive(sys.argv[3]), flush=True)")
+    client._store.lock.release()
     out = subprocess.run([sys.executable, "-c", code, client.home, TINY, project.id], cwd=ROOT, capture_output=True, text=True)
     pid, alive = out.stdout.split()
     assert alive == "True" and gone(int(pid)), out.stderr
@@ -370,3 +372,41 @@ def test_a_file_that_is_no_model_is_one_sentence_and_the_project_stays(tmp_path:
     assert job.state == "failed" and job.kind == "BadInput" and "noise.onnx" in job.error and "\n" not in job.error
     assert client.state(project.id) == before and client.worker_alive(project.id)
     client.shutdown()
+
+
+def test_a_second_server_reads_starts_no_worker_and_takes_over_when_the_first_is_killed(client: Client, project: Project) -> None:
+    code = ("import sys, time; from app.client import Client; c = Client(sys.argv[1], sys.argv[2])\n"
+            "c.edit(sys.argv[3], sys.argv[4], 'theirs'); print('have', flush=True); time.sleep(60)")
+    client._store.lock.release()
+    first = subprocess.Popen([sys.executable, "-c", code, str(client.home), TINY, project.id, FAST], cwd=ROOT, stdout=subprocess.PIPE)
+    assert first.stdout is not None and first.stdout.readline() == b"have\n"
+    assert client.open(project.id).recipe == FAST, "what the first writes is read"
+    assert "the workbench" in client.read_only() and client.worker_stopped(project.id) == client.read_only()
+    assert not client.worker_alive(project.id)
+    for write in (lambda: client.edit(project.id, SLOW, "mine"), lambda: client.submit(project.id, "float"),
+                  lambda: client.restart(project.id), lambda: client.keep_setting("tour", "off")):
+        with pytest.raises(BadInput, match=f"process {first.pid}"):
+            write()
+    assert not client.worker_alive(project.id)
+    first.kill()
+    first.wait()
+    first.stdout.close()
+    assert client.read_only() == "" and client.worker_stopped(project.id) == ""
+    client.open(project.id)
+    assert client.wait(client.submit(project.id, "float")).state == "done"
+
+
+def test_settings_stay_and_a_damaged_file_holds_none(client: Client) -> None:
+    client.keep_setting("tour", "off")
+    client.keep_setting("other", 3)
+    assert Client(client.home, "another").setting("tour") == "off"
+    client.keep_setting("tour", None)
+    assert client.setting("tour", "there") == "there" and client.setting("other") == 3
+    (client.home / "settings.json").write_text("{dam")
+    assert client.setting("other") is None
+
+
+def test_a_model_is_uploaded_with_its_weights(client: Client) -> None:
+    model, weights = (client.import_upload(io.BytesIO(name.encode()), name) for name in ("net.onnx", "net.onnx.data"))
+    project = client.create_project("net", model, beside=[weights])
+    assert sorted(p.name for p in project.model.parent.iterdir()) == ["net.onnx", "net.onnx.data"]
