@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any, get_args
 
 from engine.analysis.measure import Comparison
+from engine.analysis.prediction.additivity import check
+from engine.analysis.prediction.additivity_words import ratios, words
 from engine.analysis.prediction.job import MIXTURES, SAMPLES, Fitting, run
-from engine.analysis.prediction.measured import Bench, from_reports
+from engine.analysis.prediction.measured import Bench, Earlier, Measured, bare, earlier
 from engine.analysis.prediction.scores import Kind, Scores, score
 from engine.analysis.runner import Runner
 from engine.analysis.sensitivity.cache import ScoreCache
@@ -22,7 +24,7 @@ from engine.recipe import Recipe
 from engine.sim.quantsim import QuantSim
 
 Partial = Callable[[dict[str, Any]], None]
-Reports = Callable[[], Iterable[Mapping[str, Any]]]
+Reports = Callable[[], Iterable[tuple[int, Callable[[], Mapping[str, Any] | None]]]]  # a number, and how to read the report
 SCORE_SAMPLES: Mapping[Kind, int] = {"estimate": 32, "exact": 128}
 
 
@@ -72,16 +74,35 @@ class Predicting:
     def __init__(self, ground: Ground) -> None:
         self._ground = ground
         self._scores: dict[tuple[object, ...], Scores] = {}
+        self._earlier: dict[int, Earlier | None] = {}
 
     def curve(self, recipe: Recipe, ask: Ask, progress: Progress = silent, partial: Partial | None = None) -> dict[str, Any]:
         """The curve for all recipes that differ from this one in precisions alone."""
+        return self._fitted(recipe, ask, progress, partial).to_json(True)
+
+    def additivity(self, recipe: Recipe, ask: Ask, progress: Progress = silent) -> dict[str, Any]:
+        """How well scores add: for this recipe, in pairs of its layers, and over the recipes that the curve is fitted to.
+
+        The recipe itself is run on the calibration samples that exact scores are taken on; `ask.kind` is of the sums of the others.
+        """
         ground = self._ground
+        measured = ratios(self._fitted(recipe, ask, part(progress, 0.0, 0.5)).points())
+        some = ground.scoring.subset(ask.score_samples if ask.kind == "exact" and ask.score_samples else SCORE_SAMPLES["exact"])
+        sim, runner = ground.enter(recipe, some, part(progress, 0.5, 0.55))
+        found = check(sim, some, runner.batch, progress=part(progress, 0.55, 1.0))
+        return {**found.to_json(), "measured": {**measured, "kind": ask.kind}, "words": words(found, measured, ask.kind)}
+
+    def _fitted(self, recipe: Recipe, ask: Ask, progress: Progress = silent, partial: Partial | None = None) -> Fitting:
+        ground, recipe = self._ground, bare(recipe)
         scores = self.scores(recipe, ask, part(progress, 0.0, 0.4))
         fp32 = ground.comparison.float_score(part(progress, 0.4, 0.45)).to_json()
         fitting = Fitting(recipe, scores, ground.metric, fp32)
-        bench = Bench(self._on_evaluation, ground.comparison, ground.content, ground.folder)
-        earlier = from_reports(ground.reports(), recipe, ground.content)
-        return run(fitting, bench, ask.precisions, earlier, ask.samples, ask.mixtures, part(progress, 0.45, 1.0), partial)
+        run(fitting, self.bench(), ask.precisions, self._past(recipe), ask.samples, ask.mixtures, part(progress, 0.45, 1.0), partial)
+        return fitting
+
+    def bench(self) -> Bench:
+        """Measures recipes on the session's evaluation data."""
+        return Bench(self._on_evaluation, self._ground.comparison, self._ground.content, self._ground.folder)
 
     def scores(self, recipe: Recipe, ask: Ask, progress: Progress = silent) -> Scores:
         """The scores of this kind under the recipe's ranges, grids and steps."""
@@ -94,6 +115,14 @@ class Predicting:
             self._scores[key] = score(sim, ask.kind, ask.precisions, some, ground.metric, cells, runner.batch, part(progress, 0.2, 1.0))
         return self._scores[key]
 
+    def _past(self, recipe: Recipe) -> list[Measured]:
+        """Every measurement ever made that belongs to this curve; each report is read once."""
+        for number, read in self._ground.reports():
+            if number not in self._earlier:
+                self._earlier[number] = earlier(read())
+        known = (self._earlier[n] for n in sorted(self._earlier))
+        return [e.measured for e in known if e is not None and e.serves(recipe, self._ground.content)]
+
     def _on_evaluation(self, recipe: Recipe, progress: Progress) -> tuple[QuantSim, Runner]:
         return self._ground.enter(recipe, self._ground.comparison.data, progress)
 
@@ -104,7 +133,9 @@ def predicting_of(session: Any, comparison: Comparison, cells: Callable[[Recipe,
 
     def enter(recipe: Recipe, data: Dataset, progress: Progress) -> tuple[QuantSim, Runner]:
         room = session._room(recipe, progress)
-        return room.calibrated(recipe, progress), room.ready_runner(data, progress)
+        room.calibrated(recipe, progress)
+        runner = room.ready_runner(data, progress)
+        return room.enter(recipe), runner  # again, since another job may have moved it while progress was told
 
     scoring = session.evaluation if session.calibration is None else session.calibration
     folder = None if cache is None else cache / "curve"

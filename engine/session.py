@@ -11,6 +11,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +103,7 @@ class Session:
         model = load_model(project.model)
         evaluation, calibration = (load_data(path) if path else None for path in (project.evaluation, project.calibration))
         session = Session(model, evaluation, calibration, metric=project.metric or None, cache=store.cache_folder(project.id))
-        session.reports = lambda: (r for run in store.runs.all(project.id, "measure")[-MAX_REPORTS:] if (r := store.runs.report(run.id)))
+        session.reports = lambda: [(r.id, partial(store.runs.report, r.id)) for r in store.runs.all(project.id, "measure")[-MAX_REPORTS:]]
         return session
 
     def open(self, progress: Progress = silent) -> dict[str, Any]:

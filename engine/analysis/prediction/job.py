@@ -84,11 +84,11 @@ def _curve_json(curve: Curve | None) -> dict[str, Any]:
 
 
 def run(fitting: Fitting, bench: Bench, precisions: Sequence[Precision], earlier: Iterable[Measured] = (),
-        samples: int = SAMPLES, count: int = MIXTURES, progress: Progress = silent, partial: Partial | None = None) -> dict[str, Any]:
-    """The curve through the uniform recipes, `count` random mixtures and `earlier` measurements; `partial` gets it as it grows."""
+        samples: int = SAMPLES, count: int = MIXTURES, progress: Progress = silent, partial: Partial | None = None) -> None:
+    """Measures the uniform recipes and `count` random mixtures beside `earlier` ones; `partial` gets the curve as it grows."""
     fitting.measured += earlier
     sim, _ = bench.enter(fitting.recipe, part(progress, 0.0, 0.05))
-    todo = [*uniform(fitting.recipe, precisions), *mixtures(sim, fitting.scores, precisions, count)]
+    todo = [*uniform(fitting.recipe, precisions), *mixtures(sim, fitting.recipe, fitting.scores, precisions, count)]
     for n, (label, wanted) in enumerate(todo):
         share = part(progress, 0.05 + 0.95 * n / len(todo), 0.05 + 0.95 * (n + 1) / len(todo))
         share(0.0, f"Measuring {label}")
@@ -99,4 +99,3 @@ def run(fitting: Fitting, bench: Bench, precisions: Sequence[Precision], earlier
         if partial is not None and n + 1 < len(todo):
             partial(fitting.to_json(False))
     progress(1.0, f"Fitted through {len(fitting.points())} points")
-    return fitting.to_json(True)

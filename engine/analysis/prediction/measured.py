@@ -21,7 +21,6 @@ from engine.recipe import Recipe
 from engine.sim.quantsim import QuantSim
 
 VERSION = 1  # raised whenever a point would come out otherwise
-LATEST = 400  # reports that are looked at, the newest ones
 Enter = Callable[[Recipe, Progress], tuple[QuantSim, Runner]]
 
 
@@ -69,12 +68,14 @@ class Bench:
         if kept is not None:
             return replace(kept, label=label)
         sim, runner = self.enter(recipe, progress)
+        # Taken now: whenever progress is told, the simulation may be moved to another recipe and back.
+        quantization, precisions = sim.quantization, effective(sim)
         reference = self.comparison.float_outputs(progress)
-        outputs = runner.run(sim.quantization, self.comparison.data, 0, count, lambda f, m: progress(f, f"{label}: {m}"))
+        outputs = runner.run(quantization, self.comparison.data, 0, count, lambda f, m: progress(f, f"{label}: {m}"))
         found = self.comparison.compare(reference, outputs, count)
         name = self.comparison.runner.chain.output_names[0]
         joint = float(SCORES["kl"].parts(reference[name][:count], outputs[name]).mean())
-        result = Measured(label, effective(sim), found.drop.value, found.drop.ci95, count, joint, found.sqnr_db)
+        result = Measured(label, precisions, found.drop.value, found.drop.ci95, count, joint, found.sqnr_db)
         if path is not None:
             _write(path, result)
         return result
@@ -92,20 +93,27 @@ def bare(recipe: Recipe) -> Recipe:
     return replace(recipe, model=None, precision=plain.precision, candidates=plain.candidates, layers=(), bypass=())
 
 
-def from_reports(reports: Iterable[Mapping[str, Any]], recipe: Recipe, content: tuple[str, ...]) -> list[Measured]:
-    """Earlier measurements of this model, data and metric under a recipe that differs in precisions alone, newest last.
+@dataclass(frozen=True)
+class Earlier:
+    """A measurement of the past, with what it depends on beside precisions."""
 
-    A report that says nothing of its data, or is damaged, is left out.
-    """
-    wanted, found = bare(recipe).fingerprint(), []
-    for report in list(reports)[-LATEST:]:
-        try:
-            own = Recipe.parse(report["recipe"])
-            if tuple(report["content"]) == content and bare(own).fingerprint() == wanted:
-                found.append(_of_report(report, own))
-        except (KeyError, TypeError, ValueError, AttributeError, MixdownError):
-            continue
-    return found
+    measured: Measured
+    content: tuple[str, ...]
+    fingerprint: str
+
+    def serves(self, recipe: Recipe, content: tuple[str, ...]) -> bool:
+        """Whether it was of the same model, data and metric under a recipe that differs in precisions alone."""
+        return self.content == content and self.fingerprint == bare(recipe).fingerprint()
+
+
+def earlier(report: Mapping[str, Any] | None) -> Earlier | None:
+    """What a report says; None where it says nothing of its data, or is damaged."""
+    try:
+        assert report is not None
+        recipe = Recipe.parse(report["recipe"])
+        return Earlier(_of_report(report, recipe), tuple(map(str, report["content"])), bare(recipe).fingerprint())
+    except (AssertionError, KeyError, TypeError, ValueError, AttributeError, MixdownError):
+        return None
 
 
 def _of_report(report: Mapping[str, Any], recipe: Recipe) -> Measured:
