@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import streamlit as st
 
-from app import markup, numbers, press, state
+from app import markup, numbers, prediction, press, state
 from app.bench import Bench
 from app.sensitivity import ask, cells, files, panel_words, rows, view
+from app.sensitivity.budget import budget_of
 from app.sensitivity.cells import Scores
 from app.sensitivity.view import View
 
@@ -34,13 +36,14 @@ def question(found: Bench, seen: View) -> None:
 
 def answer(found: Bench, seen: View, known: ask.Known) -> Scores:
     """Which score is shown, Run or Cancel, files; returns the scores."""
-    scores = cells.merge(known.estimate, known.exact, seen.score)
+    bears = budget_of(prediction.curve_for(state.client(), found))
+    scores = replace(cells.merge(known.estimate, known.exact, seen.score), budget=bears)
     kinds = list(scores.available) or [seen.score]
     place = kinds.index(scores.score) if scores.score in kinds else 0
     chosen = st.selectbox("Score", kinds, place, format_func=panel_words.score_name, key=f"sens-score-{'-'.join(kinds)}", width=124)
     if scores.items and chosen != scores.score:
         seen.score = str(chosen)
-        scores = cells.merge(known.estimate, known.exact, seen.score)
+        scores = replace(cells.merge(known.estimate, known.exact, seen.score), budget=bears)
     _run(found, seen, known)
     with st.popover("Files", width="content"):
         _files(found, seen, known, scores)

@@ -12,6 +12,17 @@ Place = tuple[str, str]
 
 
 @dataclass(frozen=True)
+class Budget:
+    """What the whole model can bear of the additive score, in nats; `fitted` on this model, or a usual figure."""
+
+    nats: float
+    fitted: bool = False
+
+
+USUAL = Budget(0.05)  # about two points of accuracy on the bundled samples
+
+
+@dataclass(frozen=True)
 class Cell:
     """One score with its 95 % interval; `below` marks a metric drop that the samples cannot tell from zero."""
 
@@ -42,6 +53,7 @@ class Scores:
     rankings: Mapping[str, Result] = field(default_factory=dict)
     members: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     available: tuple[str, ...] = ()
+    budget: Budget = USUAL
 
     @cached_property
     def exact(self) -> int:

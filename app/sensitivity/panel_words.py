@@ -137,10 +137,12 @@ def scale_words(scores: Scores) -> str:
     if scores.score in ("sqnr_db", "mse", "cosine"):
         return f"amber below {scale.WATCH_DB:g} dB, red below {scale.HOT_DB:g} dB of signal to noise"
     if scores.score == "kl":
-        share = plain(scale.fair_share(len(scores.items)), "kl")
+        share = plain(scale.fair_share(scores), "kl")
+        whole = f"{plain(scores.budget.nats, 'kl')} nats"
+        made = f"{whole}, predicted to cost 2 points," if scores.budget.fitted else f"{whole}, usually about 2 points,"
         steps = f"amber above {scale.WATCH:g}\u00d7, red above {scale.HOT:g}\u00d7"
         lead = "numbers" if len(scores.items) <= NUMBERED else "colour"
-        return f"{lead}: times the fair share {share} ({scale.BUDGET:g} nats over {len(scores.items)}); {steps}"
+        return f"{lead}: times the fair share {share} ({made} over {len(scores.items)}); {steps}"
     zero = "\u2248 0: below resolution; " if scores.score == "metric_drop" else ""
     return f"{zero}fair share: 2 points over {len(scores.items)}; amber above {scale.WATCH:g}\u00d7, red above {scale.HOT:g}\u00d7"
 

@@ -10,7 +10,6 @@ import math
 
 from app.sensitivity.cells import Cell, Scores
 
-BUDGET = 0.05  # nats over the whole model: about two points of accuracy on the bundled sample
 POINTS = 0.02  # two points, for scores that count samples
 WATCH, HOT = 2.0, 6.0
 WATCH_DB, HOT_DB = 30.0, 20.0
@@ -18,9 +17,9 @@ STEPS = ("ok", "mid", "hot")
 GLYPHS = {"ok": "", "mid": "\u25b2", "hot": "\u25cf"}
 
 
-def fair_share(count: int) -> float:
+def fair_share(scores: Scores) -> float:
     """One item's part of the budget, in nats."""
-    return BUDGET / max(count, 1)
+    return scores.budget.nats / max(len(scores.items), 1)
 
 
 def relative(scores: Scores, item: str, precision: str) -> float | None:
@@ -32,7 +31,7 @@ def relative(scores: Scores, item: str, precision: str) -> float | None:
         return _won(scores, precision, cell)
     count = max(len(scores.items), 1)
     if scores.score == "kl":
-        return max(cell.value, 0.0) / fair_share(count)
+        return max(cell.value, 0.0) / fair_share(scores)
     if scores.score == "sqnr_db":
         return from_decibels(cell.value)
     if scores.score == "mse":
@@ -78,4 +77,4 @@ def fair_line(scores: Scores) -> float | None:
     count = max(len(scores.items), 1)
     if scores.mode in ("one-off", "cumulative"):
         return None
-    return {"kl": fair_share(count), "metric_drop": POINTS / count}.get(scores.score)
+    return {"kl": fair_share(scores), "metric_drop": POINTS / count}.get(scores.score)

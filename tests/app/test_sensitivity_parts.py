@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from app.figures.ranking import bars_figure
 from app.figures.scatter import scatter_figure
 from app.figures.scores import Row
 from app.figures.shades import mix, shade
-from app.sensitivity import causes, cells, files, heat, panel_words, scale, words
+from app.sensitivity import budget, causes, cells, files, heat, panel_words, scale, words
 
 
 def answer(
@@ -69,7 +70,7 @@ def test_sorting_is_by_rank_unless_the_ranking_is_noise() -> None:
 
 def test_the_scale_is_in_fair_shares_and_has_three_steps() -> None:
     scores = cells.merge(None, answer(KL))
-    share = scale.BUDGET / 3
+    share = scale.fair_share(scores)
     assert scale.relative(scores, "b", "w4a8") == pytest.approx(0.2 / share)
     assert [scale.step(scale.relative(scores, i, "w4a8")) for i in "abc"] == ["ok", "hot", "ok"]
     assert scale.step(3.0) == "mid" and scale.step(None) == "off"
@@ -171,3 +172,13 @@ def test_an_exact_cell_fills_as_its_samples_come_in() -> None:
     scores = cells.merge(answer(KL, "estimate", estimate=True), half)
     assert scores.filled(scores.cell("a", "w4a8")) == 0.5
     assert scores.filled(scores.prior["a", "w4a8"]) == 0.0
+
+
+def test_the_fair_share_is_what_the_fitted_curve_can_bear() -> None:
+    curve = {"enough": True, "unit": "share", "knots": [[0.01, 0.0, 0, 0], [0.03, 0.01, 0, 0], [0.05, 0.05, 0, 0]]}
+    assert budget.budget_of(curve) == cells.Budget(pytest.approx(0.035), True)
+    for other in (None, curve | {"enough": False}, curve | {"unit": "dB"}, curve | {"knots": [[0.1, 0.01, 0, 0]]}):
+        assert budget.budget_of(other) == cells.USUAL
+    scores = replace(cells.merge(None, answer(KL)), budget=cells.Budget(0.3, True))
+    assert scale.fair_share(scores) == pytest.approx(0.1)
+    assert "predicted to cost 2 points" in panel_words.scale_words(scores)
