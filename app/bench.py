@@ -12,6 +12,7 @@ from itertools import takewhile
 from typing import Any
 
 from app import recipes
+from app.recipe_command import export_folder
 from engine.errors import BadInput, MixdownError
 
 Result = Mapping[str, Any]
@@ -38,6 +39,9 @@ class Bench:
     facts_before: Result | None = None
     inspected: str = ""
     stopped: str = ""
+    scored: bool = False  # its layers have scores, for whatever recipe
+    exported: bool = False
+    audition: str = ""  # what is measured instead of the recipe while layers are soloed; never saved
 
     @cached_property
     def doc(self) -> recipes.Doc:
@@ -53,13 +57,19 @@ class Bench:
         return list((self.model or {}).get("layers", []))
 
     @property
+    def heard(self) -> str:
+        """The recipe that is measured."""
+        return self.audition or self.recipe
+
+    @property
     def active(self) -> list[Any]:
         """Jobs that wait or run, oldest first."""
         return sorted((j for j in self.jobs if j.state in ("queued", "running")), key=lambda j: j.id)
 
     def job(self, verb: str) -> Any | None:
         """The newest job of this verb for this recipe (and, for `layer`, for the layer that is looked into)."""
-        found = next((j for j in self.jobs if j.verb == verb and same(j, self.recipe)
+        text = self.heard if verb == "measure" else self.recipe
+        found = next((j for j in self.jobs if j.verb == verb and same(j, text)
                       and (verb != "layer" or j.args.get("name") == self.inspected)), None)
         made_way = found is not None and found.state == "cancelled" and SUPERSEDED in found.message
         return None if made_way else found
@@ -91,23 +101,33 @@ def same(job: Any, recipe: str) -> bool:
     return asked is None or asked == recipe
 
 
-def load(client: Any, project: str, current: int = -1) -> Bench:
-    """Everything a page shows about a project, from the store: no work is done for it."""
+def load(client: Any, project: str, current: int = -1, solo: Sequence[int] = ()) -> Bench:
+    """Everything a page shows about a project, from the store: no work is done for it. `solo`: the layers to audition."""
     now = client.state(project)
     jobs = sorted(client.jobs(project), key=lambda j: -j.id)
     recipe = now.recipe
     model = client.latest(project, "open")
-    report, resolved = client.latest(project, "measure", recipe), client.latest(project, "resolve", recipe)
     layers = list((model or {}).get("layers", []))
+    audition = _audition(recipe, layers, solo)
+    report, resolved = client.latest(project, "measure", audition or recipe), client.latest(project, "resolve", recipe)
     name = str(layers[current]["name"]) if 0 <= current < len(layers) else ""
     seen = client.latest_any(project, "layer") if name else None
     return Bench(now.project, recipe, now.can_undo, now.can_redo, jobs, model=model, resolved=resolved, report=report,
-                 facts=client.latest(project, "layer", recipe, name=name) if name else None, inspected=name,
+                 facts=client.latest(project, "layer", recipe, name=name) if name else None, inspected=name, audition=audition,
                  facts_before=seen if seen is not None and seen.get("name") == name else None,
-                 stopped=client.worker_stopped(project),
+                 stopped=client.worker_stopped(project), scored=client.latest_any(project, "sensitivity") is not None,
+                 exported=client.latest(project, "quantize", recipe, out=export_folder(recipe)) is not None,
                  calibrated=client.latest(project, "calibrate", recipe),
                  before=report or client.latest_any(project, "measure"),
                  resolved_before=resolved or client.latest_any(project, "resolve"))
+
+
+def _audition(recipe: str, layers: Sequence[Result], solo: Sequence[int]) -> str:
+    places = [i for i in solo if i < len(layers)]
+    try:
+        return recipes.write(recipes.audition(recipes.read(recipe), layers, places)) if places else ""
+    except BadInput:
+        return ""
 
 
 def wanted(bench: Bench) -> list[tuple[str, dict[str, Any]]]:
@@ -130,7 +150,7 @@ def arguments(bench: Bench, verb: str) -> dict[str, Any]:
     """What a verb is given for the recipe on the desk."""
     if verb == "open":
         return {}
-    return {"recipe": bench.recipe} | ({"name": bench.inspected} if verb == "layer" else {})
+    return {"recipe": bench.heard if verb == "measure" else bench.recipe} | ({"name": bench.inspected} if verb == "layer" else {})
 
 
 def measurable(bench: Bench) -> bool:

@@ -99,7 +99,8 @@ def links(bench: Bench) -> list[Data]:
             tensors.setdefault(tensor, []).append(i)
     shared = [("share one weight: one precision for all", ids) for ids in weights.values() if len(ids) > 1]
     read = {tuple(ids): None for ids in tensors.values() if len(ids) > 1}
-    shared += [("read the same tensor, so their activations share one type", list(ids)) for ids in read if list(ids) not in [s for _, s in shared]]
+    weighted = [ids for _, ids in shared]
+    shared += [("read the same tensor, so their activations share one type", list(ids)) for ids in read if list(ids) not in weighted]
     return [{"ids": pack_set(ids), "why": f"{_names(bench, ids)} {why}"} for why, ids in shared]
 
 
@@ -114,11 +115,6 @@ def sqnr(bench: Bench) -> Data | None:
     return {"db": [None if (v := found.get(x["name"])) is None else round(float(v), 1) for x in bench.layers]} if found else None
 
 
-def recipe_id(text: str) -> str:
-    """A short name for a recipe's text: whether the bar and the rack speak of the same one."""
-    return hashlib.sha256(text.encode()).hexdigest()[:10]
-
-
 def live(bench: Bench, memory: Memory, selected: Iterable[int], current: int, solo: Iterable[int] = (), note: str = "") -> Data:
     """What an edit changes: requests, effective precisions, mutes, selection, totals."""
     names, asked = detents(bench), recipes.requests(bench.doc, bench.layers)
@@ -127,7 +123,7 @@ def live(bench: Bench, memory: Memory, selected: Iterable[int], current: int, so
     cost = (bench.resolved or bench.resolved_before or {}).get("cost") or {}
     full = cost.get("fp32_size_bytes") or sum(int(x.get("fp32_size_bytes") or 0) for x in bench.layers)
     token = memory.remember(shown(bench.doc, bench.layers), names)
-    return {"ack": memory.ack, "token": token, "recipe": recipe_id(bench.recipe), "base": place[recipes.base(bench.doc)],
+    return {"ack": memory.ack, "token": token, "recipe": recipes.identity(bench.recipe), "base": place[recipes.base(bench.doc)],
             "prec": pack([place.get(r.precision, place[recipes.base(bench.doc)]) for r in asked]),
             "eff": pack(effective), "extra": extra, "why": why, "mute": pack_set(i for i, r in enumerate(asked) if r.bypassed),
             "solo": pack_set(solo), "sel": pack_set(selected), "cur": current, "size": cost.get("size_bytes") or full, "fp32": full,

@@ -94,7 +94,8 @@ def edited(doc: recipes.Doc, asked: Asked, layers: Sequence[Mapping[str, Any]]) 
         groups.setdefault(precision, []).append(str(layers[i]["name"]))
     new = doc
     for precision, names in groups.items():
-        new = recipes.to_base(new, names, layers) if precision == recipes.base(doc) else recipes.set_precision(new, names, precision, layers)
+        follows = precision == recipes.base(doc)
+        new = recipes.to_base(new, names, layers) if follows else recipes.set_precision(new, names, precision, layers)
     new = _mutes(new, target, layers)
     return new, _label(groups, [str(layers[i]["name"]) for i, on in asked.muted.items() if on],
                        [str(layers[i]["name"]) for i, on in asked.muted.items() if not on], recipes.base(doc))

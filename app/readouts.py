@@ -4,8 +4,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from app import numbers, recipes
+from app import guide, numbers, recipes
 from app.bench import Bench, measurable
+from app.prediction import Predicted
 
 BUDGET = 0.02  # the drop that fills half of the gauge
 VERBS = {"open": "Reading the model", "resolve": "Resolving the recipe", "float": "Float accuracy",
@@ -28,16 +29,26 @@ def current(bench: Bench) -> Mapping[str, Any] | None:
     return bench.report or bench.partial or bench.before
 
 
-def badge(bench: Bench) -> tuple[str, str, str]:
+def tells(bench: Bench, said: Predicted | None) -> Predicted | None:
+    """The prediction, where it is what there is to show: nothing is measured of this recipe yet."""
+    return said if bench.report is None and bench.partial is None and said is not None and said.value is not None else None
+
+
+def badge(bench: Bench, said: Predicted | None = None, solo: int = 0) -> tuple[str, str, str]:
     """Kind, text and meaning of the badge beside the accuracy."""
     report, job = current(bench), bench.measuring
     seen = int((report or {}).get("samples") or 0)
+    alone = f"Audition: only {solo} soloed {'layer is' if solo == 1 else 'layers are'} quantized; not saved. " if solo else ""
     if bench.report is not None:
-        return "measured", "measured", f"Measured on {seen:,} samples of the evaluation data"
+        return ("solo measured" if solo else "measured", f"solo {solo}" if solo else "measured",
+                f"{alone}Measured on {seen:,} samples of the evaluation data")
     if job is not None and bench.partial is not None:
-        return "moving", f"moving \u00b7 {seen:,}", f"Measured on the first {seen:,} samples; the interval shrinks"
+        return ("solo moving" if solo else "moving", f"solo {solo} \u00b7 {seen:,}" if solo else f"moving \u00b7 {seen:,}",
+                f"{alone}Measured on the first {seen:,} samples; the interval shrinks")
+    if tells(bench, said) is not None:
+        return ("solo" if solo else "predicted", f"solo {solo} \u00b7 predicted" if solo else "predicted", alone + _predicted_words(said))
     if job is not None:
-        return "moving", "moving", "The measurement of this recipe waits or begins; the figures are the last ones"
+        return "moving", f"solo {solo}" if solo else "moving", f"{alone}The measurement waits or begins; the figures are the last ones"
     if bench.job("measure") is not None and bench.job("measure").state == "failed":  # type: ignore[union-attr]
         return "failed", "failed", "The measurement failed; the figures are the last ones"
     if not measurable(bench):
@@ -47,14 +58,21 @@ def badge(bench: Bench) -> tuple[str, str, str]:
     return "stale", "stale", "Measured for an earlier recipe: press Measure"
 
 
-def accuracy(bench: Bench) -> Part:
+def _predicted_words(said: Predicted | None) -> str:
+    kind = "exact scores" if said is not None and said.kind == "exact" else "estimates"
+    beyond = " The sum lies beyond all that was measured: take it as a lower bound." if said is not None and said.beyond else ""
+    return f"Predicted from the sum of the layers' {kind}, by a curve fitted to measured recipes; 95 % interval.{beyond}"
+
+
+def accuracy(bench: Bench, said: Predicted | None = None, solo: int = 0) -> Part:
     """The accuracy block."""
     report = current(bench) or {}
     name, unit = metric(bench)
-    kind, text, title = badge(bench)
-    quantized, fp32 = report.get("quantized"), report.get("fp32")
-    value = (quantized or {}).get("value")
-    half = numbers.half_width(quantized)
+    kind, text, title = badge(bench, said, solo)
+    quantized, fp32, told = report.get("quantized"), report.get("fp32"), tells(bench, said)
+    value, half = (quantized or {}).get("value"), numbers.half_width(quantized)
+    if told is not None:
+        value, half, fp32 = told.score, None, {"value": told.fp32}
     sub = [] if half is None else [[f"\u00b1 {numbers.figure(half, unit)}", "hide-n"]]
     if fp32:
         sub.append([f"float {numbers.figure(fp32.get('value'), unit)}", ""])
@@ -65,29 +83,48 @@ def accuracy(bench: Bench) -> Part:
             "badgeTitle": title, "title": f"{name or 'accuracy'} of the quantized model, 95 % interval; mark: float"}
 
 
-def drop(bench: Bench) -> Part:
-    """The headline: the paired drop, its interval, and the samples lost and won."""
-    report = current(bench) or {}
-    found = report.get("drop")
-    unit = metric(bench)[1]
+def drop(bench: Bench, said: Predicted | None = None) -> Part:
+    """The headline: the paired drop, its interval, and the samples lost and won; before it is measured, the predicted drop."""
+    unit, told = metric(bench)[1], tells(bench, said)
+    if told is not None:
+        ends = (told.low, told.high) if told.low is not None and told.high is not None else None
+        return _drop(unit, float(told.value or 0.0), ends, [[f"from {'exact scores' if told.kind == 'exact' else 'estimates'}", ""]],
+                     "hollow", "Predicted drop of the metric, float minus quantized: above zero is a loss. " + _predicted_words(told))
+    found = (current(bench) or {}).get("drop")
     if not found:
-        return {"num": numbers.figure(None, unit), "unit": "", "sub": [], "flips": [], "fill": 0, "mark": 0.5,
-                "title": ""}
-    value, ends = float(found["value"]), numbers.bounds(found)
-    shown = numbers.figure(value, unit)
+        decibels = said.sqnr_db if said is not None else None
+        sub = [] if decibels is None else [[f"SQNR {numbers.figure(decibels, 'dB')} dB predicted", ""]]
+        return {"num": numbers.figure(None, unit), "unit": "", "sub": sub, "flips": [], "fill": 0, "mark": 0.5, "title": "",
+                "dot": None, "band": None}
+    ends = numbers.bounds(found)
+    lost, won = found.get("flips_lost"), found.get("flips_won")
+    flips = [] if lost is None else [[f"{lost:,}", "b"], ["lost", ""], [f"{won:,}", "b"], ["won", ""]]
+    resolved = ends is None or ends[0] > 0 or ends[1] < 0
+    title = ("Float minus quantized on the same samples: above zero is a loss. 95 % paired interval. "
+             + ("" if resolved else "Below resolution: the interval includes zero. ") + _was(said, unit))
+    return _drop(unit, float(found["value"]), ends, flips, "filled" if bench.report is not None else "half", title)
+
+
+def _was(said: Predicted | None, unit: str) -> str:
+    return "" if said is None or said.value is None else f"Predicted: {numbers.figure(said.value, unit)}. "
+
+
+def _drop(unit: str, value: float, ends: tuple[float, float] | None, flips: list[list[str]], dot: str, title: str) -> Part:
+    """The block: number, interval, and the gauge from 0 to four points with its dot and band."""
     sub: list[list[str]] = []
     if ends:
         low, high = (numbers.figure(e, unit) for e in ends)
         sub.append([f"[{low}, {high}]", "hide-n"])
         sub.append([f"\u00b1 {numbers.figure((ends[1] - ends[0]) / 2, unit)}", "only-n"])
-    lost, won = found.get("flips_lost"), found.get("flips_won")
-    flips = [] if lost is None else [[f"{lost:,}", "b"], ["lost", ""], [f"{won:,}", "b"], ["won", ""]]
-    resolved = ends is None or ends[0] > 0 or ends[1] < 0
     tone = "hot" if value > BUDGET else "mid" if value > 0.6 * BUDGET else "ok"
-    title = ("Float minus quantized on the same samples: above zero is a loss. 95 % paired interval. "
-             + ("" if resolved else "Below resolution: the interval includes zero. ") + "The mark is 2 points.")
-    return {"num": shown, "unit": "pp" if unit == "%" else unit, "sub": sub, "flips": flips, "tone": tone, "mark": 0.5,
-            "fill": min(1.0, max(0.0, value / (2 * BUDGET))), "title": title}
+    return {"num": numbers.figure(value, unit), "unit": "pp" if unit == "%" else unit, "sub": sub, "flips": flips, "tone": tone,
+            "mark": _place(BUDGET), "fill": _place(value), "dot": dot, "band": [_place(e) for e in ends] if ends else None,
+            "title": title + "The mark is 2 points; the gauge begins at 1 point won."}
+
+
+def _place(value: float) -> float:
+    """Where a drop stands on the gauge: from one point won to four points lost."""
+    return min(1.0, max(0.0, (value + BUDGET / 2) / (2.5 * BUDGET)))
 
 
 def costs(bench: Bench) -> tuple[Part, Part]:
@@ -128,33 +165,6 @@ def running(bench: Bench) -> Part | None:
             "eta": numbers.seconds(job.eta)}
 
 
-def calibration_state(bench: Bench) -> str:
-    """`fresh`, `stale` or `never`, over all tensors that need ranges from data."""
-    tensors = (bench.resolved or bench.resolved_before or {}).get("tensors", [])
-    states = {t.get("calibrated") for t in tensors if t.get("quantized")}
-    if bench.calibrated is not None or bench.report is not None or (states and not states & {"never", "stale"}):
-        return "fresh"
-    return "stale" if "stale" in states or "fresh" in states else "never"
-
-
-def guide(bench: Bench) -> list[Part]:
-    """The steps of the main job: done, next, or later."""
-    exported = any(j.verb == "quantize" and j.state == "done" and same_text(j, bench.recipe) for j in bench.jobs)
-    mixed = any(r.own for r in recipes.requests(bench.doc, bench.layers))
-    done = {"calibrate": calibration_state(bench) == "fresh",
-            "see": bench.report is not None, "mix": mixed, "export": exported}
-    words = {"calibrate": "Ranges from data", "see": "The measured effect of this recipe",
-             "mix": "Precisions of single layers", "export": "Files with their certificate"}
-    following = next((k for k, v in done.items() if not v), None)
-    return [{"label": k, "title": words[k], "state": "done" if v else "next" if k == following else "later"}
-            for k, v in done.items()]
-
-
-def same_text(job: Any, recipe: str) -> bool:
-    """Whether a job was started for exactly this recipe."""
-    return bool(job.args.get("recipe") == recipe)
-
-
 def spoken(bench: Bench, parts: Mapping[str, Part]) -> str:
     """What a screen reader says after a change."""
     acc, lost, mass = parts["acc"], parts["drop"], parts["size"]
@@ -162,15 +172,15 @@ def spoken(bench: Bench, parts: Mapping[str, Part]) -> str:
             f"size {mass['num']} {mass['unit']}")
 
 
-def readout_data(bench: Bench, targets: Sequence[str]) -> Part:
-    """All that the bar shows about a project."""
+def readout_data(bench: Bench, targets: Sequence[str], said: Predicted | None = None, solo: int = 0) -> Part:
+    """All that the bar shows about a project; `said` is the prediction, `solo` the number of soloed layers."""
     mass, compute = costs(bench)
-    parts = {"acc": accuracy(bench), "drop": drop(bench), "size": mass, "bops": compute}
-    unmeasured = bench.report is None and bench.partial is None
+    parts = {"acc": accuracy(bench, said, solo), "drop": drop(bench, said), "size": mass, "bops": compute}
+    unmeasured = bench.report is None and bench.partial is None and tells(bench, said) is None
     for name, part in parts.items():
         part["stale"] = unmeasured if name in ("acc", "drop") else bench.resolved is None
     chosen = str(bench.doc.get("target") or bench.project.target)
     return {**parts, "target": chosen, "targets": [[t, t] for t in dict.fromkeys([*targets, chosen])],
             "undo": {"on": bench.can_undo, "title": "Undo (Ctrl+Z)"}, "project": bench.project.id,
             "redo": {"on": bench.can_redo, "title": "Redo (Ctrl+Shift+Z)"}, "measure": measure_button(bench),
-            "job": running(bench), "guide": guide(bench), "spoken": spoken(bench, parts)}
+            "recipe": recipes.identity(bench.recipe), "job": running(bench), "guide": guide.steps(bench), "spoken": spoken(bench, parts)}

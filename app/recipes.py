@@ -6,6 +6,7 @@ that the screen offers, on the mapping that the YAML text stands for. What they 
 from __future__ import annotations
 
 import copy
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -42,6 +43,11 @@ def write(doc: Mapping[str, Any]) -> str:
     """The YAML text, keys in the order of the format, empty parts left out."""
     ordered = [k for k in ORDER if k in doc] + [k for k in doc if k not in ORDER]
     return dump_yaml({k: doc[k] for k in ordered if doc[k] not in ({}, [], None)})
+
+
+def identity(text: str) -> str:
+    """A short name for a recipe's text: whether two parts of the screen speak of the same one."""
+    return hashlib.sha256(text.encode()).hexdigest()[:10]
 
 
 def base(doc: Mapping[str, Any]) -> str:
@@ -121,6 +127,20 @@ def bypass(doc: Doc, names: Iterable[str]) -> Doc:
     muted = new.setdefault("bypass", [])
     muted.extend(n for n in names if n not in muted)
     return new
+
+
+def audition(doc: Doc, layers: Sequence[Mapping[str, Any]], solo: Iterable[int]) -> Doc:
+    """The same recipe with only the soloed layers quantized and everything else in float; layers are given by their places."""
+    asked = requests(doc, layers)
+    rules = dict(doc.get("layers") or {})
+    heard: Doc = {}
+    for i in solo:
+        name, precision = str(layers[i]["name"]), asked[i].precision
+        own = rules.get(name)
+        if not asked[i].bypassed:
+            heard[name] = {**own, "precision": precision} if isinstance(own, Mapping) else precision
+    kept = {k: v for k, v in doc.items() if k not in ("precision", "layers", "bypass", "tensors")}
+    return {**copy.deepcopy(kept), "precision": "fp32", "layers": heard}
 
 
 def _unbypassed(doc: Doc, names: Sequence[str], layers: Sequence[Mapping[str, Any]]) -> Doc:

@@ -10,15 +10,17 @@ from urllib.parse import urlencode
 import streamlit as st
 
 from app import bench as benches
-from app import choices, markup, notices, press, recipes, state, tray
+from app import choices, guide, markup, notices, press, recipes, state, tray
 from app.bench import Bench
 from app.components.readout import readout
+from app.forecast import forecast
 from app.readouts import readout_data
 from app.theme import page_css
 from engine.errors import MixdownError
 
 LOG = logging.getLogger(__name__)
 POLL = 0.25
+IDLE = 3.0  # seconds between looks while nothing runs: another window may have edited, the worker may have died
 Data = dict[str, Any]
 
 
@@ -55,31 +57,33 @@ def frame(page: str) -> Bench | None:
     """Draws what all pages share and returns the bench of the project; None where no project is open."""
     press.answered()
     st.html(f"<style>{page_css(state.theme())}</style>")
-    found = _opened() if page != "projects" else None
+    found = _opened(page) if page != "projects" else None
     if page != "projects" and found is None:
         go("projects")
         st.rerun()
     live = found is not None and bool(found.active)
+    busy = bool(state.client().active_jobs())
     st.session_state["whole"] = True
     with st.container(key="bar"):
-        st.fragment(_bar, run_every=POLL if live else None)(page, found)
+        st.fragment(_bar, run_every=POLL if live else IDLE)(page, found)
     with st.sidebar:
-        st.fragment(tray.draw, run_every=POLL * 2 if live else None)(found)
+        st.fragment(tray.draw, run_every=POLL * 2 if busy else IDLE)(found)
     notices.draw(found)
     return found
 
 
-def _opened() -> Bench | None:
+def _opened(page: str) -> Bench | None:
     window, project = state.window(), state.project_id()
     if not project:
         return None
     client = state.client()
     try:
         client.open(project)
-        current = window.desk(project).current
-        found = benches.load(client, project, current)
+        desk = window.desk(project)
+        solo = desk.solo if page == "desk" else ()
+        found = benches.load(client, project, desk.current, solo)
         if benches.ensure(client, found):
-            found = benches.load(client, project, current)
+            found = benches.load(client, project, desk.current, solo)
     except MixdownError as error:
         window.error = str(error)
         return None
@@ -118,13 +122,14 @@ def bar_data(page: str, found: Bench | None) -> Data:
     shown = state.PAGES if found is not None or state.window().project else {"projects": "Projects"}
     project = state.window().project
     pages = [{"id": k, "label": v, "href": "?" + urlencode(state.address(k, project))} for k, v in shown.items()]
-    data: Data = {"theme": state.theme(), "page": page, "pages": pages, "guide": [], "job": None, "acc": None, "rev": 0}
+    data: Data = {"theme": state.theme(), "page": page, "pages": pages, "guide": guide.steps(None), "job": None, "acc": None, "rev": 0}
     if found is not None:
         client = state.client()
         names = [[p.id, p.name] for p in client.projects()]
         # The revision makes the data of a fruitless edit differ too, so that the bar takes back its "moving".
-        rev = state.window().desk(found.project.id).rev
-        data |= readout_data(found, choices.targets()) | {"projects": names, "rev": rev}
+        desk = state.window().desk(found.project.id)
+        rev, solo = desk.rev, desk.solo if found.audition else []
+        data |= readout_data(found, choices.targets(), forecast(client, found, solo), len(solo)) | {"projects": names, "rev": rev}
     return data
 
 
@@ -146,7 +151,7 @@ def act(action: str, value: Any = None) -> None:
         go("desk", str(value))
     elif action == "guide":
         desk.drawer = desk.drawer or value == "calibrate"
-        go({"export": "export", "see": "sensitivity"}.get(str(value), "desk"))
+        go(guide.page(str(value)) if project else "projects")
     elif action == "cancel":
         for job in [j for j in client.jobs(project) if j.state in ("queued", "running")]:
             client.cancel(job.id)

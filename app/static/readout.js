@@ -10,10 +10,13 @@ export default function ({ data, parentElement, setTriggerValue }, lib) {
   S.data = data;
   root.dataset.theme = data.theme;
   paint(S, data, lib);
+  if (S.preview && S.preview.recipe !== data.recipe) S.preview = null; // Python has answered
+  if (S.preview) overlay(S, S.preview);
   window.__readout = { rev: data.rev, badge: data.acc?.badge, at: performance.now() };
   return () => {
     window.removeEventListener("keydown", S.onKey);
     window.removeEventListener("desk:moving", S.onMoving);
+    window.removeEventListener("desk:preview", S.onPreview);
   };
 }
 
@@ -31,6 +34,7 @@ function build(root, lib) {
   S.target = select("Target", (v) => send("target", v));
   S.acc = block("ro-acc", "Accuracy", lib);
   S.drop = block("ro-drop", "Drop, paired", lib);
+  S.drop.gauge.after((S.band = el("s")), (S.dot = el("b")));
   S.size = block("ro-size", "Size", lib);
   S.bops = block("ro-bops", "Compute", lib);
   S.badge = el("span", "badge");
@@ -67,6 +71,15 @@ function build(root, lib) {
     for (const k of ["acc", "drop", "size", "bops"]) S[k].root.dataset.stale = "true";
   };
   window.addEventListener("desk:moving", S.onMoving);
+  // A hand on the rack: what it computes is shown in the same frame, until Python has answered.
+  S.onPreview = (e) => {
+    if (!S.data?.acc) return;
+    S.preview = e.detail;
+    e.detail ? overlay(S, e.detail) : paint(S, S.data, lib);
+    S.previewed = performance.now();
+  };
+  window.addEventListener("desk:preview", S.onPreview);
+  window.__bar = S;
   return S;
 }
 
@@ -94,6 +107,52 @@ function meter(o, v) {
   o.root.dataset.stale = v.stale;
 }
 
+// The dot on the drop's gauge: hollow is predicted, half filled on its way, filled measured; the band is the interval.
+function gauge(S, v) {
+  S.dot.className = v.dot || "";
+  S.dot.style.left = v.fill * 100 + "%";
+  S.band.style.display = v.band ? "" : "none";
+  if (v.band) Object.assign(S.band.style, { left: v.band[0] * 100 + "%", width: (v.band[1] - v.band[0]) * 100 + "%" });
+  for (const e of [S.dot, S.band]) e.style.setProperty("--tone", `var(--${v.tone || "accent"})`);
+}
+
+const BUDGET = 0.02; // as in app/readouts.py, and so are the gauge's ends
+const place = (drop) => Math.min(1, Math.max(0, (drop + BUDGET / 2) / (2.5 * BUDGET)));
+const figure = (S, v) => (v * (S.data.acc.unit === "%" ? 100 : 1)).toFixed(S.data.acc.unit === "%" ? 2 : 4).replace(/^-(0\.0+)$/, "$1").replace("-", "−");
+const bytes = (n) => (n >= 1e9 ? [n / 1e9, "GB"] : n >= 1e6 ? [n / 1e6, "MB"] : n >= 1e3 ? [n / 1e3, "kB"] : [n, "B"]);
+
+// What the rack predicts, over what Python last said.
+function overlay(S, p) {
+  const told = p.drop !== undefined, d = S.data;
+  S.badge.className = "badge " + (p.solo ? "solo" : told ? "predicted" : "moving");
+  S.badge.textContent = p.solo ? `solo ${p.solo}` : told ? "predicted" : "moving";
+  S.badge.title = "Predicted in this moment from the sum of the layers' scores; measured as soon as the hand rests";
+  for (const k of ["acc", "drop"]) S[k].root.dataset.stale = !told;
+  if (told) {
+    S.drop.num.textContent = figure(S, p.drop);
+    S.drop.unit.textContent = d.acc.unit === "%" ? "pp" : "";
+    S.drop.sub.replaceChildren(...words([[`[${figure(S, p.low)}, ${figure(S, p.high)}]`, "hide-n"], [`± ${figure(S, (p.high - p.low) / 2)}`, "only-n"]]));
+    S.flips.replaceChildren(...words([[`from ${p.kind === "exact" ? "exact scores" : "estimates"}`, ""]]));
+    const tone = p.drop > BUDGET ? "hot" : p.drop > 0.6 * BUDGET ? "mid" : "ok";
+    S.drop.gauge.style.width = place(p.drop) * 100 + "%";
+    S.drop.gauge.style.background = `var(--${tone})`;
+    gauge(S, { dot: "hollow", fill: place(p.drop), band: [place(p.low), place(p.high)], tone });
+    if (p.acc !== null) {
+      S.acc.num.textContent = figure(S, p.acc);
+      S.acc.sub.replaceChildren(...words([[`float ${figure(S, p.acc + p.drop)}`, ""]]));
+      if (d.acc.unit === "%") S.acc.gauge.style.width = p.acc * 100 + "%";
+    }
+  }
+  const [n, unit] = bytes(p.size), part = p.fp32bops ? p.bops / p.fp32bops : null;
+  S.size.num.textContent = n.toFixed(n < 10 ? 2 : 1);
+  S.size.unit.textContent = unit;
+  S.size.sub.replaceChildren(...words([[`${(p.fp32 / Math.max(1, p.size)).toFixed(2)}×`, "b"], ["smaller", "hide-w"]]));
+  S.size.gauge.style.width = (100 * p.size) / Math.max(1, p.fp32) + "%";
+  if (part === null) return;
+  S.bops.num.textContent = (part * 100).toFixed(2);
+  S.bops.gauge.style.width = Math.min(1, part) * 100 + "%";
+}
+
 function paint(S, d, lib) {
   const open = !!d.acc;
   for (const e of [S.meters, S.btns, S.pick]) e.style.display = open ? "" : "none";
@@ -111,6 +170,7 @@ function paint(S, d, lib) {
   for (const k of ["acc", "drop", "size", "bops"]) meter(S[k], d[k]);
   S.acc.top.firstChild.textContent = d.acc.label;
   S.flips.replaceChildren(...words(d.drop.flips));
+  gauge(S, d.drop);
   S.badge.className = "badge " + d.acc.badge;
   S.badge.textContent = d.acc.badgeText;
   S.badge.title = d.acc.badgeTitle;
