@@ -25,6 +25,7 @@ EXAMPLES = {
     "quantize": "python -m engine quantize recipe.yaml model.onnx --evaluation evaluation.npz --calibration calibration.npz --out exported",
     "export": "python -m engine export model.onnx --recipe recipe.yaml --calibration calibration.npz --out exported",
     "verify": "python -m engine verify exported --evaluation evaluation.npz",
+    "report": "python -m engine report exported --out report.html",
 }
 DATA_HELP = ("an .npz with arrays named as the model's inputs (and optional labels), a data.yaml of an image folder, "
              "or package.module:function")
@@ -50,6 +51,9 @@ def build_parser() -> argparse.ArgumentParser:
     export.add_argument("--encodings", metavar="V", action="append", help="encodings dialect: 1.0.0 or 0.6.1 (default: both)")
     verify = _verb(verbs, "verify", "exported files, re-read and run in ONNX Runtime, against the simulation")
     verify.add_argument("folder", metavar="DIR", type=Path)
+    report = _verb(verbs, "report", "an export as one page for those who decide: a single HTML file that needs no network")
+    report.add_argument("folder", metavar="DIR", type=Path)
+    report.add_argument("--out", metavar="F.html", type=Path, help="where to write it (default: report.html in DIR)")
     for name, sub in verbs.choices.items():
         _shared(name, sub)
     return parser
@@ -79,6 +83,8 @@ def _verb(verbs: argparse._SubParsersAction[argparse.ArgumentParser], name: str,
 def _shared(name: str, sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--json", metavar="FILE", type=Path, help="write the full result as JSON")
     sub.add_argument("-q", "--quiet", action="store_true", help="no progress bar")
+    if name == "report":
+        return
     if name == "inspect":
         sub.add_argument("--target", metavar="T", help="also list which tensors this target quantizes, and why not")
         return

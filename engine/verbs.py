@@ -20,6 +20,7 @@ from engine.recipe import Recipe, load_recipe
 from engine.session import Session
 from engine.targets import load_target, place
 from engine.terminal import Bar, count, share, table, write_json
+from engine.verbs_report import report
 from engine.verbs_sensitivity import ask, cache_of, show
 
 Arguments = argparse.Namespace
@@ -162,6 +163,7 @@ VERBS: dict[str, Callable[[Arguments], int]] = {
     "quantize": quantize,
     "export": export,
     "verify": verify,
+    "report": report,
 }
 
 

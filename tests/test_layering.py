@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 TOP = {"session", "room", "answering", "predicting", "worker", "worker_protocol", "worker_inbox", "cli", "verbs", "verbs_sensitivity",
-       "__main__", "terminal", "store"}
+       "verbs_report", "__main__", "terminal", "store"}
 PLAIN = {"errors", "progress", "safe_yaml", "recipe", "quant.precision", "quant.granularity"}
 MAY_USE = {
     "ops": set(),
