@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from app.graph.level import Level
 
-GUTTER, MOST = 40.0, 16
+GUTTER, MOST = 30.0, 16
 
 
 @dataclass(frozen=True)

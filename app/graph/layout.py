@@ -13,7 +13,7 @@ from app.graph.columns import Columns, columns
 from app.graph.level import Arc, Item, Level, lay_out
 from app.graph.places import Link
 
-PAD, TITLE, BOTTOM = 10.0, 20.0, 9.0
+PAD, TITLE, BOTTOM = 8.0, 19.0, 8.0
 CHARACTER = 6.1  # px of a letter in a block's title
 SPREAD = 9.0  # px between lines that enter one node
 WRAP = 10.0

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from app.graph.digraph import crossings, longest_path
 from app.graph.places import Link, place
 
-GAP, PORT_GAP, SIDE, BEND = 17.0, 9.0, 16.0, 6.0
+GAP, PORT_GAP, SIDE, BEND = 15.0, 8.0, 14.0, 6.0
 SWEEPS = 8
 Point = tuple[float, float]
 

@@ -11,6 +11,7 @@ from app.graph.layout import CHARACTER, Layout, Leaf, RawArc, layout
 
 HEIGHT, FOLDED = 24.0, 34.0
 NARROW, WIDE = 52.0, 168.0
+PLAIN = frozenset({"conv", "conv2d", "linear", "matmul", "gemm", "fc"})  # last parts of names that the glyph says too
 SHORT = {"LayerNormalization": "LayerNorm", "BatchNormalization": "BatchNorm", "GlobalAveragePool": "GlobalAvgPool", "MatMulAdd": "MatMul"}
 Drawing = Mapping[str, Any]
 _KEPT: dict[tuple[Any, ...], dict[str, Any]] = {}
@@ -21,11 +22,10 @@ def picture(drawing: Drawing, folded: Iterable[str] = (), aspect: float = 1.5) -
     """Places and names for the browser; the same drawing, folds and aspect give the same picture, kept for the next time.
 
     Returns:
-        `id`; `w`, `h` in px; `nodes`: [x, y, w, h, label, op, kind, layer, block]; `folded`: [x, y, w, h, name, title, members];
-        `blocks`: [x, y, w, h, name, title]; `lines`: [points, edges, wraps]; `edges`: [from, to] among `nodes`.
-        A node inside a folded block has an empty place.
+        `id`; `w`, `h` in px; `nodes`: [x, y, w, h, label], empty inside a folded block; `folded`: [x, y, w, h, name, title, members];
+        `blocks`: [x, y, w, h, name, title]; `lines`: [points, drawn edges in it, whether it leads to another column].
     """
-    known = frozenset(folded) & set(_blocks(drawing))
+    known = known_folds(drawing, folded)
     key = (drawing["hash"], tuple(sorted(known)), round(aspect, 2))
     if key not in _KEPT:
         if len(_KEPT) >= _MOST:
@@ -34,11 +34,21 @@ def picture(drawing: Drawing, folded: Iterable[str] = (), aspect: float = 1.5) -
     return _KEPT[key]
 
 
+def known_folds(drawing: Drawing, folded: Iterable[str]) -> frozenset[str]:
+    """Those of the names that are blocks of this drawing."""
+    return frozenset(folded) & {block for chain in chains_of(drawing) for block in chain}
+
+
 def _made(drawing: Drawing, folded: frozenset[str], aspect: float) -> dict[str, Any]:
     around, names = list(chains_of(drawing)), title_of(drawing)
     reps = [next((f"b:{b}" for b in chain if b in folded), f"n:{i}") for i, chain in enumerate(around)]
     found = layout(_leaves(drawing, around, reps, names), _arcs(drawing, reps), names, aspect)
-    return _plain(drawing, around, reps, names, found, f"{drawing['hash']}:{','.join(sorted(folded))}:{aspect:.2f}")
+    return _plain(drawing, around, reps, names, found, number(drawing, folded, aspect))
+
+
+def number(drawing: Drawing, folded: Iterable[str], aspect: float) -> str:
+    """The `id` of a picture."""
+    return f"{drawing['hash']}:{','.join(sorted(folded))}:{aspect:.2f}"
 
 
 def chains_of(drawing: Drawing) -> tuple[Chain, ...]:
@@ -63,15 +73,6 @@ class _Held:
 def _chains(digest: str, held: _Held) -> tuple[Chain, ...]:
     edges = [(int(e["from"]), int(e["to"])) for e in held.drawing["edges"]]
     return tuple(chains(held.drawing["nodes"], edges))
-
-
-def _blocks(drawing: Drawing) -> dict[str, int]:
-    """Every block with the number of its nodes."""
-    count: dict[str, int] = {}
-    for chain in chains_of(drawing):
-        for block in chain:
-            count[block] = count.get(block, 0) + 1
-    return count
 
 
 def block_names(drawing: Drawing) -> list[str]:
@@ -104,7 +105,9 @@ def label(node: Mapping[str, Any], block: str) -> str:
     rest = _without(name, block)
     if rest == name and block and module.startswith(block) and module != block:
         rest = f"{_without(module, block)} {node['op']}"
-    return rest.rsplit("/", 1)[-1] if "/" in rest else rest
+    rest = rest.rsplit("/", 1)[-1] if "/" in rest else rest
+    start, _, last = rest.rpartition(".")
+    return start if start and last.lower() in PLAIN else rest
 
 
 def _leaves(drawing: Drawing, around: Sequence[Chain], reps: Sequence[str], names: Mapping[str, str]) -> list[Leaf]:
@@ -130,24 +133,20 @@ def _arcs(drawing: Drawing, reps: Sequence[str]) -> list[RawArc]:
 
 
 def _plain(
-    drawing: Drawing, around: Sequence[Chain], reps: Sequence[str], names: Mapping[str, str], found: Layout, number: str
+    drawing: Drawing, around: Sequence[Chain], reps: Sequence[str], names: Mapping[str, str], found: Layout, own: str
 ) -> dict[str, Any]:
-    nodes = []
-    for node, chain, rep in zip(drawing["nodes"], around, reps, strict=True):
-        block = chain[-1] if chain else ""
-        nodes.append([*_rounded(found.leaves.get(rep) if rep.startswith("n:") else None), label(node, block), node["op"], node["kind"],
-                      node["layer"], block])
+    boxes = [_rounded(found.leaves.get(rep) if rep.startswith("n:") else None) for rep in reps]
+    texts = [label(node, chain[-1] if chain else "") for node, chain in zip(drawing["nodes"], around, strict=True)]
     members: dict[str, list[int]] = {}
     for i, rep in enumerate(reps):
         if rep.startswith("b:"):
             members.setdefault(rep, []).append(i)
     return {
-        "id": number, "w": round(found.width, 1), "h": round(found.height, 1), "nodes": nodes,
+        "id": own, "w": round(found.width, 1), "h": round(found.height, 1),
+        "nodes": [[*box, text] if box else [] for box, text in zip(boxes, texts, strict=True)],
         "folded": [[*_rounded(found.leaves[rep]), rep[2:], names[rep[2:]], inside] for rep, inside in members.items()],
         "blocks": [[*_rounded(box), name, names[name]] for name, box in found.blocks.items()],
         "lines": [[list(line.points), list(line.edges), int(line.wraps)] for line in found.lines],
-        "edges": [[e["from"], e["to"]] for e in drawing["edges"]],
-        "top": block_names(drawing),
     }
 
 

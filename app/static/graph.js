@@ -1,0 +1,231 @@
+// The graph view. Python lays the network out and sends each picture once; here it is coloured, looked at and folded.
+// Every message carries the whole wish (selection, folds, shape of the panel), never a delta.
+const I = new WeakMap(), FACTS = new Map(), PLACES = new Map();
+const MODES = [["precision", "Precision"], ["sensitivity", "Sensitivity"], ["share", "Share"]];
+const HELP = "Network graph. Arrow keys go along the edges, Enter folds a block, plus and minus zoom, 0 shows all, n goes to the next type change, c changes the colours, x expands.";
+const ICONS = { fit: "M3 6V3h3M10 3h3v3M13 10v3h-3M6 13H3v-3", expand: "M9.5 2.5h4v4M13.5 2.5 9 7M6.5 13.5h-4v-4M2.5 13.5 7 9", fold: "M4 5.5 8 2l4 3.5M4 10.5 8 14l4-3.5M2.5 8h11" };
+
+export default function ({ data, parentElement, setTriggerValue }, lib) {
+  const root = parentElement.querySelector(".graphroot");
+  let S = I.get(root);
+  if (!S) I.set(root, (S = build(root, parentElement, lib)));
+  S.tell = (m) => setTriggerValue("act", { folded: [...S.folded], aspect: S.aspect, ...m, t: Date.now() });
+  receive(S, data);
+  window.__graph = S;
+  return () => (S.watch.disconnect(), clearTimeout(S.timer), cancelAnimationFrame(S.frame));
+}
+
+function build(root, host, lib) {
+  const { el, button } = lib;
+  const S = { root, host: host.host || host, lib, folded: new Set(), mode: "precision", v: { k: 1, x: 0, y: 0 }, at: 0, sel: new Set(), marks: [], marked: -1, lit: new Set(), fade: 1, w: 0, h: 0, aspect: 1.5 };
+  const tool = (name, label, act) => button("ico", label, act, drawn(ICONS[name], lib));
+  S.seg = el("span", "seg", ...MODES.map(([m, words]) => button("", `Colour by ${words.toLowerCase()}`, () => S.setMode(m), words)));
+  S.seg.querySelectorAll("button").forEach((b) => b.classList.remove("btn"));
+  S.chip = button("chg", "Type changes: go to the next", () => S.nextMark(1));
+  S.all = tool("fold", "Fold all blocks", () => S.foldAll());
+  S.big = tool("expand", "Expand", () => S.expand());
+  S.count = el("span", "cnt");
+  S.canvas = Object.assign(el("canvas", "cv"), { tabIndex: 0 });
+  for (const [k, v] of [["role", "application"], ["aria-roledescription", "network graph"], ["aria-label", HELP]]) S.canvas.setAttribute(k, v);
+  S.card = el("div", "gcard");
+  S.legend = el("div", "glegend");
+  S.told = el("div", "sr");
+  S.told.setAttribute("aria-live", "polite");
+  S.stage = el("div", "gstage", S.canvas, S.legend, S.card);
+  root.append(el("div", "gbar", el("span", "ttl", "Network"), S.count, S.seg, el("span", "grow"), S.chip, S.all, button("ico", "Zoom out", () => S.zoom(1 / 1.3), "−"), button("ico", "Zoom in", () => S.zoom(1.3), "+"), tool("fit", "Show all", () => S.whole()), S.big), S.stage, S.told);
+  S.watch = new ResizeObserver(() => resized(S));
+  S.watch.observe(S.stage);
+  actions(S);
+  lib.listen(S);
+  return S;
+}
+
+const drawn = (d, { svg }) => svg(16, 16, ["path", { d, fill: "none", stroke: "currentColor", "stroke-width": 1.5, "stroke-linecap": "round", "stroke-linejoin": "round" }]);
+
+function receive(S, d) {
+  const fresh = S.d?.graph !== d.graph, themed = S.d?.theme !== d.theme;
+  S.d = d;
+  if (d.facts) FACTS.set(d.graph, d.facts);
+  if (d.places) keep(PLACES, d.place, d.places);
+  S.root.dataset.theme = d.theme;
+  S.root.style.height = S.expanded ? "" : d.height + "px";
+  if (themed || !S.c) S.c = S.lib.palette(S.root);
+  if (!FACTS.has(d.graph) || !PLACES.has(d.place)) return lacks(S);
+  if (fresh) begin(S, d);
+  S.live = { ...d.live, total: d.live.size.reduce((a, b) => a + b, 0) || 1, largest: Math.max(1, ...d.live.size) };
+  S.sel = new Set(d.sel);
+  show(S, PLACES.get(d.place));
+  if (d.cur !== S.cur) S.follow(d.cur);
+  S.cur = d.cur;
+  bar(S);
+  S.repaint();
+}
+
+function keep(map, key, value, most = 12) {
+  map.delete(key);
+  map.set(key, value);
+  if (map.size > most) map.delete(map.keys().next().value);
+}
+
+// Python takes a picture as delivered once it has sent it; a run that was overtaken may have lost it.
+function lacks(S) {
+  if (S.asked === S.d.place) return;
+  S.asked = S.d.place;
+  S.tell({ a: "lacks" });
+}
+
+function begin(S, d) {
+  const kept = JSON.parse(sessionStorage.getItem("graph:" + d.graph) || "null");
+  S.g = null;
+  S.mode = kept?.mode || S.mode;
+  S.folded = new Set(kept?.folded || d.folded);
+  S.at = Math.max(0, FACTS.get(d.graph).nodes.findIndex((n) => n[3] === d.cur));
+  S.cur = d.cur;
+  if (String([...S.folded].sort()) !== String(d.folded)) S.tell({ a: "fold" });
+}
+
+function show(S, places) {
+  if (S.g?.places === places && S.g.facts.id === S.d.graph) return void (S.marks = S.lib.markPlaces(S.g, S.d.live.marks));
+  const before = S.g?.places, anchor = S.g && S.anchor != null && S.g.box(S.anchor);
+  S.g = S.lib.joined(FACTS.get(S.d.graph), places);
+  S.marks = S.lib.markPlaces(S.g, S.d.live.marks);
+  S.asked = null;
+  if (!before || !anchor || S.fitted) S.v = S.w ? S.lib.fit(places, S.w, S.h) : S.v;
+  else {
+    const now = S.g.box(S.anchor);
+    S.v = { k: S.v.k, x: S.v.x + (anchor[0] - now[0]) * S.v.k, y: S.v.y + (anchor[1] - now[1]) * S.v.k };
+  }
+  S.fitted = !before || S.fitted;
+  S.anchor = null;
+  S.light();
+  S.move = before && !matchMedia("(prefers-reduced-motion: reduce)").matches ? { from: before, t0: performance.now() } : null;
+}
+
+function bar(S) {
+  const n = S.d.live.changes, words = n == null ? "…" : `${n} type change${n === 1 ? "" : "s"}`;
+  const layers = S.g.facts.nodes.filter((x) => x[3] >= 0).length;
+  S.count.textContent = `${layers} layers, ${S.g.facts.nodes.length - layers} others`;
+  S.chip.textContent = words;
+  S.chip.disabled = !S.marks.length;
+  S.chip.title = n ? "Changes of type along an edge; each is a conversion that the device runs. Click: go to the next" : "No tensor changes its type along an edge";
+  [...S.seg.children].forEach((b, i) => b.setAttribute("aria-pressed", MODES[i][0] === S.mode));
+  S.all.hidden = !S.g.facts.top.length;
+  S.all.setAttribute("aria-pressed", S.folded.size > 0);
+  S.all.title = S.folded.size ? "Open all blocks" : "Fold all blocks";
+  S.lib.legend(S.legend, S.live, S.mode, (token, share) => S.lib.blend(S.c.off, S.c[token], share), S.lib);
+}
+
+function resized(S) {
+  const r = S.stage.getBoundingClientRect(), dpr = window.devicePixelRatio || 1, before = [S.w, S.h];
+  if (!r.width || !r.height || (r.width === S.w && r.height === S.h && S.dpr === dpr)) return;
+  [S.w, S.h, S.dpr] = [r.width, r.height, dpr];
+  S.canvas.width = Math.round(r.width * dpr);
+  S.canvas.height = Math.round(r.height * dpr);
+  if (!S.g) return;
+  S.v = S.fitted || !before[0] ? S.lib.fit(S.g.places, S.w, S.h) : { ...S.v, x: S.v.x + (S.w - before[0]) / 2, y: S.v.y + (S.h - before[1]) / 2 };
+  paint(S);
+  clearTimeout(S.timer);
+  S.timer = setTimeout(() => {
+    const shape = S.lib.aspect(S.w, S.h);
+    if (shape !== S.aspect) (S.aspect = shape), S.tell({ a: "shape" });
+  }, 140);
+}
+
+function paint(S) {
+  S.frame = 0;
+  if (!S.g || !S.w) return;
+  const t = S.move ? Math.min(1, (performance.now() - S.move.t0) / 220) : 1;
+  if (t >= 1) S.move = null;
+  const look = (i) => S.lib.look(S.live, S.mode, i);
+  S.lib.paint(S.canvas.getContext("2d"), { g: S.g, p: S.lib.between(S.move?.from, S.g.places, t), v: S.v, c: S.c, w: S.w, h: S.h, dpr: S.dpr, live: S.live, look, sel: S.sel, at: S.at, hover: S.hover, marks: S.move ? [] : S.marks, marked: S.marked, lit: S.lit, fade: t * t, focus: S.focus });
+  if (S.move) S.repaint();
+}
+
+function actions(S) {
+  const { lib } = S, save = () => sessionStorage.setItem("graph:" + S.d.graph, JSON.stringify({ folded: [...S.folded], mode: S.mode }));
+  const refold = (name) => (save(), (S.anchor = S.g.facts.nodes.findIndex((n) => n[7] === name || n[7].startsWith(name)) ), S.tell({ a: "fold" }));
+  S.repaint = () => (S.frame ||= requestAnimationFrame(() => paint(S)));
+  S.look = (v) => ((S.fitted = false), (S.v = lib.held(v, S.g.places, S.w, S.h)), S.repaint());
+  S.zoom = (by) => S.look(lib.zoomAt(S.v, S.w / 2, S.h / 2, by));
+  S.whole = () => ((S.v = lib.fit(S.g.places, S.w, S.h)), (S.fitted = true), S.repaint());
+  S.light = () => (S.lit = new Set(S.g.members(S.at).flatMap((i) => [...S.g.into[i], ...S.g.out[i]])));
+  S.setMode = (m) => ((S.mode = m), save(), bar(S), S.repaint());
+  S.nextMode = () => S.setMode(MODES[(MODES.findIndex(([m]) => m === S.mode) + 1) % MODES.length][0]);
+  S.fold = (name) => (S.folded.has(name) ? S.folded.delete(name) : S.folded.add(name), refold(name));
+  S.foldAt = () => (S.g.inside[S.at] >= 0 ? S.fold(S.g.places.folded[S.g.inside[S.at]][4]) : S.g.facts.nodes[S.at][7] && S.fold(S.g.facts.nodes[S.at][7]));
+  S.foldAll = () => ((S.folded = new Set(S.folded.size ? [] : S.g.facts.top)), (S.fitted = true), save(), S.tell({ a: "fold" }));
+  S.clear = () => ((S.sel = new Set()), (S.marked = -1), S.tell({ a: "select", sel: [], cur: S.cur }), S.repaint());
+  S.pickAll = () => choose(S, S.g.facts.nodes.map((n) => n[3]).filter((l) => l >= 0));
+  S.pick = (i, more = false, along = false) => pick(S, i, more, along);
+  S.follow = (layer) => follow(S, layer);
+  S.hovers = (found, x, y) => hovers(S, found, x, y);
+  S.nextMark = (by) => S.marks.length && S.chooseMark((S.marked + by + S.marks.length) % S.marks.length);
+  S.chooseMark = (k) => {
+    const m = S.marks[k], near = S.v.k < 0.5 ? lib.zoomAt(S.v, S.w / 2, S.h / 2, 0.8 / S.v.k) : S.v;
+    S.marked = k;
+    S.look(lib.showing(near, [m.x - 20, m.y - 20, 40, 40], S.w, S.h, 40));
+    hovers(S, { what: "mark", i: k }, m.x * S.v.k + S.v.x, m.y * S.v.k + S.v.y);
+    S.told.textContent = m.words.join(". ");
+  };
+  S.expand = () => expand(S);
+}
+
+function pick(S, i, more, along) {
+  const layers = S.g.members(i).map((n) => S.g.facts.nodes[n][3]).filter((l) => l >= 0);
+  S.at = i;
+  S.light();
+  if (along && S.v) S.v = S.lib.showing(S.v, S.g.box(i), S.w, S.h);
+  S.told.textContent = S.lib.spoken(S.g, S.live, i, S.lib);
+  if (!layers.length) return S.repaint();
+  const all = layers.every((l) => S.sel.has(l)), next = more ? new Set(S.sel) : new Set();
+  layers.forEach((l) => (more && all ? next.delete(l) : next.add(l)));
+  choose(S, [...next], layers[0]);
+}
+
+function choose(S, layers, cur = S.cur) {
+  S.sel = new Set(layers);
+  S.cur = cur;
+  S.repaint();
+  clearTimeout(S.timer);
+  S.timer = setTimeout(() => S.tell({ a: "select", sel: layers.sort((a, b) => a - b), cur }), 110);
+}
+
+// The selection came from another view: its layer is current here too, and in sight.
+function follow(S, layer) {
+  const i = S.g.facts.nodes.findIndex((n) => n[3] === layer);
+  if (i < 0 || i === S.at) return;
+  S.at = i;
+  S.light();
+  if (!S.fitted) S.v = S.lib.showing(S.v, S.g.box(i), S.w, S.h);
+}
+
+function hovers(S, found, x, y) {
+  const same = S.hover?.what === found?.what && S.hover?.i === found?.i && S.hover?.name === found?.name;
+  S.hover = found;
+  const { lib, g } = S, words = !found || found.what === "block" ? null : found.what === "mark" ? lib.markWords(S.marks[found.i]) : found.what === "node" ? lib.nodeWords(g, S.live, found.i, lib) : lib.blockWords(g, S.live, found.name, found.what === "folded", lib);
+  S.card.classList.toggle("on", !!words);
+  if (words) {
+    if (!same) lib.card(S.card, words, lib);
+    lib.put(S.card, x, y, S.w, S.h);
+  }
+  if (!same) S.repaint();
+}
+
+function expand(S) {
+  S.expanded = !S.expanded;
+  if (S.expanded) {
+    S.host.style.minHeight = S.d.height + "px";
+    S.root.style.height = "";
+    S.root.setAttribute("popover", "manual");
+    S.root.showPopover();
+  } else {
+    S.root.hidePopover();
+    S.root.removeAttribute("popover");
+    S.root.style.height = S.d.height + "px";
+    S.host.style.minHeight = "";
+  }
+  S.fitted = true;
+  S.big.title = S.expanded ? "Back to the panel" : "Expand";
+  S.big.setAttribute("aria-pressed", S.expanded);
+  S.canvas.focus({ preventScroll: true });
+}
