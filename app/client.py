@@ -14,6 +14,7 @@ from typing import IO, Any
 from app import results, samples
 from app.reproduce import reproduce
 from app.runners import runner_for
+from app.worker_process import log_tail
 from engine.errors import BadInput, MixdownError
 from engine.recipe import Recipe
 from engine.store import HistoryLine, Job, Project, Run, Slots, Store, default_home
@@ -216,6 +217,14 @@ class Client:
     def jobs(self, project: str | None = None, limit: int = 50) -> list[Job]:
         """The newest jobs of a project, or of all, newest first."""
         return self._runner.jobs(project, limit)
+
+    def active_jobs(self) -> list[Job]:
+        """The jobs of all projects that wait or run, oldest first."""
+        return self._runner.active()
+
+    def log_tail(self, project: str, lines: int = 20) -> str:
+        """The end of the worker's log, for details to copy; empty where there is none."""
+        return log_tail(self._store.projects.folder(project) / "worker.log", lines)
 
     def wait(self, number: int, timeout: float = 60.0) -> Job:
         """The job once it is finished, or as it is after `timeout` seconds."""

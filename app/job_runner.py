@@ -82,6 +82,10 @@ class JobRunner:
         """The newest jobs, newest first."""
         return [self._live.get(job.id) or job for job in self.store.jobs.all(project, limit)]
 
+    def active(self) -> list[Job]:
+        """The jobs of all projects that wait or run, oldest first."""
+        return [now for job in self.store.jobs.active() if (now := self._live.get(job.id) or job).active]
+
     def wait(self, number: int, timeout: float) -> Job | None:
         """Waits until the job is finished, at most `timeout` seconds."""
         self._live.wait(number, timeout)

@@ -6,8 +6,8 @@ from typing import Any
 
 from app import choices, numbers, recipes
 from app.bench import Bench
+from app.guide import calibration_state
 from app.readable import kind, op_name
-from app.readouts import calibration_state
 from app.state import Desk
 
 Data = dict[str, Any]

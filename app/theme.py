@@ -4,7 +4,8 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 
-PAGE_CSS = Path(__file__).resolve().parent / "static" / "page.css"
+STATIC = Path(__file__).resolve().parent / "static"
+PAGE_SHEETS = ("page.css", "projects.css")
 
 TOKENS: dict[str, dict[str, str]] = {
     "dark": {
@@ -47,5 +48,6 @@ def component_css() -> str:
 
 @lru_cache(maxsize=4)
 def page_css(theme: str) -> str:
-    """The page's own sheet: the tokens, and the rules of `static/page.css` that paint Streamlit's widgets."""
-    return f":root{{{_properties(theme)}}}\n{PAGE_CSS.read_text(encoding='utf-8')}"
+    """The page's own sheet: the tokens, and the rules of the sheets that paint Streamlit's widgets."""
+    sheets = "\n".join((STATIC / name).read_text(encoding="utf-8") for name in PAGE_SHEETS)
+    return f":root{{{_properties(theme)}}}\n{sheets}"

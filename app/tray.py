@@ -1,42 +1,72 @@
-"""The jobs tray in the sidebar: what runs and waits, with Cancel; what is done."""
+"""The jobs tray in the sidebar of every page: what runs and waits in all projects, with Cancel; what is done, with its place."""
 from __future__ import annotations
 
 from typing import Any
 
 import streamlit as st
 
-from app import markup, numbers, press, state
+from app import job_words, markup, press, state
 from app.bench import Bench
-from app.readouts import VERBS
+
+SHOWN = 12
 
 
 def draw(found: Bench | None) -> None:
-    """The tray of the open project."""
+    """The tray; of finished jobs it tells those of the open project, on Projects those of all."""
     press.anew()
-    st.html(markup.title("Jobs", "this project's work"))
-    if found is None:
-        st.html(markup.foot("Open a project to see its jobs."))
+    client = state.client()
+    projects = {p.id: p for p in client.projects()}
+    active = sorted(client.active_jobs(), key=lambda j: (j.state == "queued", j.id))
+    st.html(markup.title("Jobs", f"{len(active)} at work" if active else "nothing runs"))
+    for job in active:
+        st.html(active_card(job, _name(projects, job)))
+        press.button(st, "Cancel", f"cancel-{job.id}", client.cancel, job.id, help=f"Stops: {job_words.name(job)}")
+    jobs = [j for j in client.jobs(found.project.id if found is not None else None) if not j.active and job_words.told(j)]
+    if not jobs:
+        st.html(markup.foot("What was measured, scored or exported is listed here, with its duration and where it is shown."))
         return
-    jobs = sorted(state.client().jobs(found.project.id), key=lambda j: -j.id)
-    for job in [j for j in jobs if j.state in ("running", "queued")][::-1]:
-        st.html(job_card(job))
-        press.button(st, "Cancel", f"cancel-{job.id}", state.client().cancel, job.id)
-    old = [j for j in jobs if j.state not in ("running", "queued") and worth(j)][:12]
-    st.html(markup.heading("done") + "".join(job_card(j) for j in old) if old else markup.foot("Nothing has run yet."))
+    st.html(markup.heading("finished" if found is None else "finished in this project"))
+    for job in sorted(jobs, key=lambda j: -j.id)[:SHOWN]:
+        _finished(client, job, projects.get(job.project), found is None)
 
 
-def worth(job: Any) -> bool:
-    """Whether a finished job is told in the tray: looking things up is not, unless it failed."""
-    return job.verb not in ("layer", "resolve", "open") or job.state == "failed"
+def _name(projects: dict[str, Any], job: Any) -> str:
+    return str(projects[job.project].name) if job.project in projects else ""
 
 
-def job_card(job: Any) -> str:
-    """One job in the tray."""
-    name = VERBS.get(job.verb, job.verb)
-    if job.state not in ("running", "queued"):
-        took = f"{job.state}, {max(job.updated - job.created, 0):.1f} s"
-        return f"<div class='md-job old'><div class=r><span>{markup.escape(name)}</span><span>{took}</span></div></div>"
-    left = "waiting" if job.state == "queued" else f"{100 * job.fraction:.0f} % \u00b7 {numbers.seconds(job.eta)}"
+def _finished(client: Any, job: Any, project: Any, named: bool) -> None:
+    st.html(finished_card(job, str(getattr(project, "name", "")) if named else ""))
+    page = job_words.page(job)
+    with st.container(key=f"job-act-{job.id}", horizontal=True):
+        if page:
+            press.button(st, f"Show on {state.PAGES[page]}", f"job-show-{job.id}", _show, page, job.project, type="tertiary")
+        if job.state == "failed":
+            with st.popover("Copy details", width="content"):
+                st.code(details(client, job, project), language=None, wrap_lines=True, height=260)
+
+
+def details(client: Any, job: Any, project: Any) -> str:
+    """What to copy; the worker's log only where it says more than the error does."""
+    return job_words.details(job, project, client.log_tail(job.project) if job.kind in ("Bug", "Stopped") else "")
+
+
+def _show(page: str, project: str) -> None:
+    window = state.window()
+    window.goto, window.project = page, project
+
+
+def active_card(job: Any, project: str) -> str:
+    """A job that runs or waits: what and how far, in which project."""
+    words = job.message if job.state == "running" and job.message else job_words.name(job)
     bar = f"<div class=b><i style='width:{100 * job.fraction:.0f}%'></i></div>"
-    return (f"<div class=md-job><div class=r><span>{markup.escape(job.message or name)}</span><span>{left}</span></div>"
-            f"{bar}</div>")
+    return (f"<div class=md-job><div class=r><span>{markup.escape(words)}</span><span>{job_words.left(job)}</span></div>"
+            f"<div class=p>{markup.escape(project)}</div>{bar}</div>")
+
+
+def finished_card(job: Any, project: str) -> str:
+    """A job that is over: how it ended, how long it took, when; an error in words."""
+    how = {"done": job_words.took(job), "cancelled": "cancelled"}.get(job.state, job.state)
+    when = f"{job_words.ago(job.updated)}{f' · {project}' if project else ''}"
+    said = f"<p>{markup.escape(job.error[:300])}</p>" if job.state == "failed" else ""
+    return (f"<div class='md-job old {job.state}'><div class=r><span>{markup.escape(job_words.name(job))}</span><span>{how}</span></div>"
+            f"<div class=p>{markup.escape(when)}</div>{said}</div>")

@@ -83,13 +83,7 @@ class WorkerProcess:
 
     def last_words(self) -> str:
         """The last line that it wrote to its log, for a worker that cannot start."""
-        try:
-            with self.log.open("rb") as file:
-                file.seek(max(0, self.log.stat().st_size - 4000))
-                lines = file.read().decode("utf-8", "replace").strip().splitlines()
-        except OSError:
-            return ""
-        return lines[-1][:300] if lines else ""
+        return log_tail(self.log, 1)[:300]
 
     def _listen(self) -> None:
         assert self._process.stdout is not None
@@ -111,6 +105,16 @@ class WorkerProcess:
         with contextlib.suppress(OSError):
             if self._process.stdin is not None:
                 self._process.stdin.close()
+
+
+def log_tail(log: Path, lines: int) -> str:
+    """The last lines of a log."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - 4000))
+            return "\n".join(file.read().decode("utf-8", "replace").strip().splitlines()[-lines:])
+    except OSError:
+        return ""
 
 
 def _start(command: list[str], log: Path) -> subprocess.Popen[bytes]:

@@ -11,7 +11,7 @@ from app import choices, markup, numbers, press, ranges, recipes, state
 from app.bench import Bench
 from app.figures.histogram import histogram_figure
 from app.figures.template import CONFIG
-from app.readouts import calibration_state
+from app.guide import calibration_state
 from app.state import Desk
 
 TONES = {"fresh": "ok", "stale": "mid", "never": ""}

@@ -34,7 +34,7 @@ def draw() -> None:
 
 def export_folder(found: Bench) -> str:
     """The folder of this recipe's export inside the project's `exports`."""
-    return f"mix-{recipe_command.tag(found.recipe)}"
+    return recipe_command.export_folder(found.recipe)
 
 
 def _make(found: Bench, result: Mapping[str, Any] | None, out: str) -> None:

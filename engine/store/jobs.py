@@ -58,8 +58,6 @@ def _started(pid: int) -> str:
         return "0"
 
 
-
-
 class Jobs:
     """The jobs of every project. Every process writes only its own; `owner` says whose a job is."""
 
@@ -107,6 +105,12 @@ class Jobs:
             rows = c.execute("SELECT * FROM jobs WHERE ? IS NULL OR project=? ORDER BY id DESC LIMIT ?",
                              (project, project, limit)).fetchall()
         return [self._checked(_job(row)) for row in rows]
+
+    def active(self) -> list[Job]:
+        """The jobs of all projects that wait or run, oldest first."""
+        with self._database.reading() as c:
+            rows = c.execute("SELECT * FROM jobs WHERE state IN ('queued','running') ORDER BY id").fetchall()
+        return [job for row in rows if (job := self._checked(_job(row))).active]
 
     def _checked(self, job: Job) -> Job:
         """A job whose owner died can no longer finish: say so, once."""
