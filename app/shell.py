@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 import streamlit as st
 
 from app import bench as benches
-from app import choices, guide, markup, notices, press, recipes, state, tray
+from app import choices, guide, markup, notices, press, recipes, state, tour, tray
 from app.bench import Bench
 from app.components.readout import readout
 from app.forecast import forecast
@@ -69,6 +69,7 @@ def frame(page: str) -> Bench | None:
     with st.sidebar:
         st.fragment(tray.draw, run_every=POLL * 2 if busy else IDLE)(found)
     notices.draw(found)
+    tour.draw(page, found)
     return found
 
 

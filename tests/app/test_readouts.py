@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app import bench, numbers, readouts, table, words
+from app import bench, guide, numbers, readouts, state, table, words
 from app.bench import Bench
 from app.state import Desk, take_selection
 from engine.recipe import Recipe
@@ -39,7 +39,7 @@ def make(recipe: str = TEXT, **changes: Any) -> Bench:
     known: dict[str, Any] = {
         "jobs": [], "model": session.open(quiet), "resolved": session.resolve(parsed, quiet), "calibrated": None,
         "report": session.measure(parsed, quiet, quiet), "before": None, "resolved_before": None}
-    project = SimpleNamespace(id="p", name="P", metric="", target="htp_v73", evaluation=Path("e.npz"))
+    project = SimpleNamespace(id="p", name="P", metric="", target="htp_v73", evaluation=Path("e.npz"), calibration=Path("c.npz"))
     return Bench(project, recipe, True, False, **(known | changes))
 
 
@@ -68,10 +68,19 @@ def test_a_job_for_another_recipe_is_not_this_ones() -> None:
 
 
 def test_guide_names_what_is_next() -> None:
-    assert [g["state"] for g in readouts.guide(make())] == ["done", "done", "done", "next"]
+    def states(found: Bench) -> dict[str, str]:
+        return {g["label"]: g["state"] for g in guide.steps(found)}
+
     plain = "mixdown: 1\ntarget: htp_v73\nprecision: w8a8\n"
-    assert [g["state"] for g in readouts.guide(make(plain))] == ["done", "done", "next", "later"]
-    assert next(g["state"] for g in readouts.guide(make(plain, report=None))) == "next"
+    expected = {"calibrate": "done", "see": "done", "mix": "done", "export": "next"}
+    here = {k: v for k, v in states(make(scored=True)).items() if k != "repair"}
+    assert here == expected if "repair" not in state.PAGES else here == expected | {"export": "later"}
+    assert states(make(scored=True, exported=True))["export"] == "done"
+    assert states(make(plain, scored=True))["mix"] == ("next" if "repair" not in state.PAGES else "later")
+    assert states(make())["see"] == "next", "a measured recipe whose layers are not scored"
+    assert states(make(plain, report=None, resolved=None))["calibrate"] == "next"
+    assert all(g["title"].endswith(".") and g["state"] in ("done", "next", "later") for g in guide.steps(make(plain)))
+    assert {g["state"] for g in guide.steps(None)} == {"later"}
 
 
 def test_what_is_missing_is_started_once() -> None:
