@@ -64,7 +64,7 @@ def graph_data(client: Any, found: Bench, desk: Desk, drawing: Mapping[str, Any]
     folded = known_folds(drawing, view.folded)
     place = number(drawing, folded, view.aspect)
     data: dict[str, Any] = {
-        "theme": state.theme(), "graph": drawing["hash"], "place": place, "folded": sorted(folded), "height": height, "project": found.project.id,
+        "theme": state.theme(), "graph": drawing["hash"], "place": place, "folded": sorted(folded), "height": height,
         "sel": desk.selected, "cur": desk.current, "rev": view.rev, "live": live(client, found, drawing),
     }
     if drawing["hash"] not in view.sent:

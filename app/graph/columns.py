@@ -5,12 +5,13 @@ It breaks only where a single line runs between two ranks; that line goes on at 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.graph.level import Level
 
-GUTTER, MOST = 30.0, 16
+GUTTER, TRIES = 30.0, 24
 
 
 @dataclass(frozen=True)
@@ -27,9 +28,11 @@ class Columns:
 
 def columns(level: Level, aspect: float) -> Columns:
     """The columns with which a panel of this aspect (width over height) shows the network largest."""
-    best, scale = _placed(level, [0] * len(level.ranks)), 0.0
-    for half in range(2, 2 * MOST + 1):  # in half steps: the last column may be a short one, but never a stub for nothing
-        made = _placed(level, _split(level, 2 * level.height / half))
+    spans = [_span(level, rank) for rank in level.ranks]
+    best, scale = _placed(level, spans, [0] * len(level.ranks)), 0.0
+    ideal = math.sqrt(aspect * level.height / max(level.width + GUTTER, 1.0))
+    for step in range(TRIES + 1):
+        made = _placed(level, spans, _split(level, level.height / max(1.0, ideal * (0.5 + 1.5 * step / TRIES))))
         fits = min(aspect / max(made.width, 1.0), 1.0 / max(made.height, 1.0))
         if fits > scale * 1.02:
             best, scale = made, fits
@@ -47,20 +50,23 @@ def _split(level: Level, height: float) -> list[int]:
     return found
 
 
-def _placed(level: Level, of: Sequence[int]) -> Columns:
-    spans: dict[int, list[float]] = {}
+def _span(level: Level, rank: Sequence[str]) -> tuple[float, float]:
+    """From the leftmost edge of a rank to its rightmost."""
+    halves = [(level.x[key], level.items[key].width / 2) for key in rank]
+    return min((x - half for x, half in halves), default=1e9), max((x + half for x, half in halves), default=-1e9)
+
+
+def _placed(level: Level, spans: Sequence[tuple[float, float]], of: Sequence[int]) -> Columns:
+    found: dict[int, list[float]] = {}
     for r, column in enumerate(of):
         top, bottom = level.y[r]
-        span = spans.setdefault(column, [1e9, -1e9, top, bottom])
-        for key in level.ranks[r]:
-            half = level.items[key].width / 2
-            span[0], span[1] = min(span[0], level.x[key] - half), max(span[1], level.x[key] + half)
-        span[3] = bottom
+        span = found.setdefault(column, [1e9, -1e9, top, bottom])
+        span[0], span[1], span[3] = min(span[0], spans[r][0]), max(span[1], spans[r][1]), bottom
     lefts, gutters, at = [], [], 0.0
-    for left, right, _, _ in spans.values():
+    for left, right, _, _ in found.values():
         gutters.append(at - GUTTER / 2)
         lefts.append(at - left)
         at += right - left + GUTTER
-    shifts = tuple((lefts[c], -spans[c][2]) for c in of)
-    bottoms = tuple(span[3] - span[2] for span in spans.values())
+    shifts = tuple((lefts[c], -found[c][2]) for c in of)
+    bottoms = tuple(span[3] - span[2] for span in found.values())
     return Columns(tuple(of), shifts, tuple(gutters), bottoms, max(at - GUTTER, 0.0), max(bottoms, default=0.0))

@@ -13,7 +13,7 @@ from app.graph.digraph import crossings, longest_path
 from app.graph.places import Link, place
 
 GAP, PORT_GAP, SIDE, BEND = 15.0, 8.0, 14.0, 6.0
-SWEEPS = 8
+SWEEPS, MUCH = 8, 3000  # a level with very many items gets fewer sweeps: each costs time in proportion
 Point = tuple[float, float]
 
 
@@ -129,7 +129,7 @@ def _ordered(ranks: list[list[str]], links: Sequence[Sequence[Link]]) -> list[li
             above.setdefault(link.end, []).append(link)
     best, fewest = ranks, crossings(ranks, after)
     now = [list(r) for r in ranks]
-    for sweep in range(SWEEPS if fewest else 0):
+    for sweep in range(min(SWEEPS, 2 + MUCH // sum(map(len, ranks))) if fewest else 0):
         down = sweep % 2 == 0
         for r in range(1, len(now)) if down else range(len(now) - 2, -1, -1):
             _sort(now[r], now[r - 1] if down else now[r + 1], above if down else below, down)

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from app import recipes
+from app import prediction, recipes
 from app.bench import Bench
 from app.graph.marks import kind, marks
 from app.graph.picture import Drawing, block_names, chains_of
 from app.readable import kind as glyph
 from app.readable import op_name, shape_text
-from app.sensitivity import ask, cells, scale
-from app.sensitivity.cells import Scores
-from app.sensitivity.view import View
+from app.sensitivity import scale
 
 Data = dict[str, Any]
+Scores = tuple[str, Mapping[str, Mapping[str, float]]]  # kind, and layer → precision → nats a sample
 
 
 def coded(values: Sequence[Any]) -> list[Any]:
@@ -39,30 +38,36 @@ def facts(drawing: Drawing, layers: Sequence[Mapping[str, Any]]) -> Data:
     return {"id": drawing["hash"], "nodes": nodes, "edges": edges, "top": block_names(drawing)}
 
 
-def layer_columns(bench: Bench, scores: Scores) -> Data:
+def layer_columns(bench: Bench, scores: Scores | None) -> Data:
     """For each layer: requested and effective precision and why, its bits as a shade, its size, its score in fair shares."""
     asked = recipes.requests(bench.doc, bench.layers)
     resolved = bench.resolved or bench.resolved_before or {}
     rows = {x["name"]: x for x in resolved.get("layers", [])}
     found = [rows.get(x["name"], {}) for x in bench.layers]
     effective = ["float" if a.bypassed else str(row.get("precision") or a.precision) for a, row in zip(asked, found, strict=True)]
-    score = [_score(scores, str(x["name"]), p) for x, p in zip(bench.layers, effective, strict=True)]
+    kind, rows_of = scores or ("", {})
+    value = [_known(rows_of, str(x["name"]), p) for x, p in zip(bench.layers, effective, strict=True)]
+    fair = scale.fair_share(len(bench.layers))
     return {
         "req": coded([a.precision for a in asked]), "eff": coded(effective), "own": coded([a.own for a in asked]),
         "shade": [round(shade_of(p), 2) for p in dict.fromkeys(effective)],
         "why": coded([str(row.get("reason") or "") for row in found]), "legal": coded([bool(row.get("legal", True)) for row in found]),
         "size": [int(row.get("size_bytes") or x.get("fp32_size_bytes") or 0) for row, x in zip(found, bench.layers, strict=True)],
-        "score": [s[0] for s in score], "value": [s[1] for s in score], "estimate": coded([s[2] for s in score]),
-        "unit": scores.unit, "score_name": "output KL" if scores.score == "kl" else scores.score, "steps": [scale.WATCH, scale.HOT],
+        "score": [None if v is None else _figures(max(v, 0.0) / fair) for v in value],
+        "value": [None if v is None else _figures(v) for v in value], "kind": kind, "steps": [scale.WATCH, scale.HOT],
         "stale": bench.resolved is None,
     }
 
 
-def _score(scores: Scores, layer: str, precision: str) -> tuple[float | None, float | None, bool]:
-    cell, share = scores.cell(layer, precision), scale.relative(scores, layer, precision)
-    if cell is None or share is None:
-        return None, None, False
-    return float(f"{share:.3g}"), float(f"{cell.value:.3g}"), cell.estimate
+def _known(rows: Mapping[str, Mapping[str, float]], layer: str, precision: str) -> float | None:
+    """The score of a layer as it is now; 0 in float, None where it was not scored at its precision."""
+    if precision in ("float", "fp32"):
+        return 0.0 if rows else None
+    return rows.get(layer, {}).get(precision)
+
+
+def _figures(value: float) -> float:
+    return float(f"{value:.3g}")
 
 
 def shade_of(precision: str) -> float:
@@ -72,14 +77,6 @@ def shade_of(precision: str) -> float:
         weight, activation = (max(int(d), 1).bit_length() - 1 + max(int(d), 1) / (1 << (int(d).bit_length() - 1)) - 1 for d in digits)
         return min(1.0, max(0.12, 1 - (0.6 * weight + 0.4 * activation - 2) / 3))
     return 0.22 if "16" in precision else 0.0
-
-
-def scores_of(client: Any, bench: Bench) -> Scores:
-    """The scores of single layers that are known: exact ones where there are any, else estimates."""
-    if not bench.layers:
-        return Scores()
-    known = ask.gather(client, bench, View(mode="one-on" if ask.measurable(bench) else "data-free"))
-    return cells.merge(known.estimate, known.exact)
 
 
 def types(drawing: Drawing, resolved: Mapping[str, Any]) -> list[Any]:
@@ -96,7 +93,7 @@ def live(client: Any, bench: Bench, drawing: Drawing) -> Data:
     """All that an edit changes."""
     resolved = bench.resolved or bench.resolved_before or {}
     placed = marks(drawing, resolved.get("changes") or [])
-    return layer_columns(bench, scores_of(client, bench)) | {
+    return layer_columns(bench, prediction.scores_for(client, bench)) | {
         "types": types(drawing, resolved), "changes": resolved.get("boundaries"),
         "marks": [[m.edge, m.node, int(m.begins), m.words] for m in placed],
     }

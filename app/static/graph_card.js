@@ -17,7 +17,7 @@ export function nodeWords(g, live, i, { times, percent, short }) {
     rows.push(["size", `${bytes(live.size[layer])}, ${percent(live.size[layer] / live.total)} of all`]);
     const x = live.score[layer];
     rows.push(["sensitivity", x == null ? "not scored at this precision" : `${times(x)}× its fair share`]);
-    if (x != null) rows.push([`${at(live.estimate, layer) ? "estimate" : "exact"}, ${live.score_name}`, `${minus(live.value[layer])} ${live.unit}`.trim()]);
+    if (x != null) rows.push([`${live.kind}, output KL`, `${minus(live.value[layer])} nats`]);
     if (at(live.why, layer)) notes.push(at(live.why, layer));
     if (!at(live.legal, layer)) notes.push("The target cannot run this precision.");
   }
