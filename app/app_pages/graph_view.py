@@ -15,7 +15,6 @@ from app.graph.picture import known_folds, number, picture
 from app.state import Desk
 
 VERB = "graph"
-HEIGHT = 330
 LONGEST = 4000  # names of folded blocks that a browser may ask for
 
 
@@ -36,8 +35,8 @@ def of(project: str) -> GraphView:
     return found
 
 
-def draw(found: Bench, desk: Desk, height: int = HEIGHT) -> None:
-    """The panel's content, `height` px tall; asks the engine for the network where it is not known yet."""
+def draw(found: Bench, desk: Desk, height: int = 0) -> None:
+    """The panel's content, `height` px tall (0: as the Desk's lower panels); asks the engine for the network where it is not known yet."""
     client = state.client()
     drawing = client.latest(found.project.id, VERB)
     if drawing is None:

@@ -12,6 +12,7 @@ from app.graph.picture import Drawing, block_names, chains_of
 from app.readable import kind as glyph
 from app.readable import op_name, shape_text
 from app.sensitivity import scale
+from app.sensitivity.budget import budget_of
 
 Data = dict[str, Any]
 Scores = tuple[str, Mapping[str, Mapping[str, float]]]  # kind, and layer → precision → nats a sample
@@ -38,8 +39,9 @@ def facts(drawing: Drawing, layers: Sequence[Mapping[str, Any]]) -> Data:
     return {"id": drawing["hash"], "nodes": nodes, "edges": edges, "top": block_names(drawing)}
 
 
-def layer_columns(bench: Bench, scores: Scores | None) -> Data:
-    """For each layer: requested and effective precision and why, its bits as a shade, its size, its score in fair shares."""
+def layer_columns(bench: Bench, scores: Scores | None, budget: float) -> Data:
+    """For each layer: requested and effective precision and why, its bits as a shade, its size, its score in fair shares
+    of the budget (nats over the whole network)."""
     asked = recipes.requests(bench.doc, bench.layers)
     resolved = bench.resolved or bench.resolved_before or {}
     rows = {x["name"]: x for x in resolved.get("layers", [])}
@@ -47,7 +49,7 @@ def layer_columns(bench: Bench, scores: Scores | None) -> Data:
     effective = ["float" if a.bypassed else str(row.get("precision") or a.precision) for a, row in zip(asked, found, strict=True)]
     kind, rows_of = scores or ("", {})
     value = [_known(rows_of, str(x["name"]), p) for x, p in zip(bench.layers, effective, strict=True)]
-    fair = scale.fair_share(len(bench.layers))
+    fair = budget / max(len(bench.layers), 1)
     return {
         "req": coded([a.precision for a in asked]), "eff": coded(effective), "own": coded([a.own for a in asked]),
         "shade": [round(shade_of(p), 2) for p in dict.fromkeys(effective)],
@@ -92,8 +94,9 @@ def types(drawing: Drawing, resolved: Mapping[str, Any]) -> list[Any]:
 def live(client: Any, bench: Bench, drawing: Drawing) -> Data:
     """All that an edit changes."""
     resolved = bench.resolved or bench.resolved_before or {}
+    budget = budget_of(prediction.curve_for(client, bench)).nats
     placed = marks(drawing, resolved.get("changes") or [])
-    return layer_columns(bench, prediction.scores_for(client, bench)) | {
+    return layer_columns(bench, prediction.scores_for(client, bench), budget) | {
         "types": types(drawing, resolved), "changes": resolved.get("boundaries"),
         "marks": [[m.edge, m.node, int(m.begins), m.words] for m in placed],
     }

@@ -48,7 +48,7 @@ function receive(S, d) {
   if (d.facts) FACTS.set(d.graph, d.facts);
   if (d.places) keep(PLACES, d.place, d.places);
   S.root.dataset.theme = d.theme;
-  S.root.style.height = S.expanded ? "" : d.height + "px";
+  S.root.style.height = S.expanded || !d.height ? "" : d.height + "px";
   if (themed || !S.c) S.c = S.lib.palette(S.root);
   if (!FACTS.has(d.graph) || !PLACES.has(d.place)) return lacks(S);
   if (fresh) begin(S, d);
@@ -90,6 +90,7 @@ function show(S, places) {
   S.g = S.lib.joined(FACTS.get(S.d.graph), places);
   S.marks = S.lib.markPlaces(S.g, S.d.live.marks);
   S.asked = null;
+  S.hovers(null);
   if (!before || !anchor || S.fitted) S.v = S.w ? S.lib.fit(places, S.w, S.h) : S.v;
   else {
     const now = S.g.box(S.anchor);
@@ -214,14 +215,14 @@ function hovers(S, found, x, y) {
 function expand(S) {
   S.expanded = !S.expanded;
   if (S.expanded) {
-    S.host.style.minHeight = S.d.height + "px";
+    S.host.style.minHeight = S.root.offsetHeight + "px";
     S.root.style.height = "";
     S.root.setAttribute("popover", "manual");
     S.root.showPopover();
   } else {
     S.root.hidePopover();
     S.root.removeAttribute("popover");
-    S.root.style.height = S.d.height + "px";
+    if (S.d.height) S.root.style.height = S.d.height + "px";
     S.host.style.minHeight = "";
   }
   S.fitted = true;

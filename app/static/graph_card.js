@@ -1,5 +1,12 @@
 // The words of the graph view: the hover card, the legend, what a screen reader is told. Text goes in as text.
 const minus = (x) => String(x).replace("-", "−");
+const SUPER = "⁰¹²³⁴⁵⁶⁷⁸⁹";
+// 0.0000015 is 1.5 × 10⁻⁶.
+export function figure(x) {
+  if (!x || Math.abs(x) >= 1e-3) return minus(x);
+  const [mantissa, power] = x.toExponential(1).split("e-");
+  return `${minus(mantissa)} × 10⁻${[...power].map((d) => SUPER[d]).join("")}`;
+}
 const bytes = (n) => (n >= 1e6 ? (n / 1e6).toFixed(2) + " MB" : n >= 1e3 ? (n / 1e3).toFixed(1) + " kB" : n + " B");
 const at = ([distinct, which], i) => distinct[which[i]];
 
@@ -17,7 +24,7 @@ export function nodeWords(g, live, i, { times, percent, short }) {
     rows.push(["size", `${bytes(live.size[layer])}, ${percent(live.size[layer] / live.total)} of all`]);
     const x = live.score[layer];
     rows.push(["sensitivity", x == null ? "not scored at this precision" : `${times(x)}× its fair share`]);
-    if (x != null) rows.push([`${live.kind}, output KL`, `${minus(live.value[layer])} nats`]);
+    if (x != null) rows.push([`${live.kind}, output KL`, `${figure(live.value[layer])} nats`]);
     if (at(live.why, layer)) notes.push(at(live.why, layer));
     if (!at(live.legal, layer)) notes.push("The target cannot run this precision.");
   }
@@ -31,7 +38,7 @@ export function blockWords(g, live, name, folded, { times, percent, short }) {
   const layers = inside.map((n) => n[3]).filter((l) => l >= 0), size = layers.reduce((s, l) => s + live.size[l], 0);
   const kinds = [...new Set(layers.map((l) => at(live.eff, l)))].map(short), scores = layers.map((l) => live.score[l]).filter((x) => x != null);
   const rows = [["nodes", `${inside.length}, of them ${layers.length} layers`], ["precision", kinds.join(", ") || "none"], ["size", `${bytes(size)}, ${percent(size / live.total)} of all`]];
-  if (scores.length) rows.push(["sensitivity", `${times(scores.reduce((a, b) => a + b, 0))} fair shares in all`]);
+  if (scores.length) rows.push(["sensitivity", `${times(scores.reduce((a, b) => a + b, 0) / scores.length)}× the fair share of ${scores.length} layers`]);
   return { title: name, head: "Block", rows, notes: [folded ? "Enter or a double click opens it" : "A click on its name folds it"] };
 }
 

@@ -9,7 +9,7 @@ const rgb = (c) => [1, 3, 5].map((i) => parseInt(c.slice(i, i + 2), 16));
 export const blend = (under, over, share) => "#" + rgb(under).map((a, i) => Math.round(a + (rgb(over)[i] - a) * share).toString(16).padStart(2, "0")).join("");
 const light = (c) => rgb(c).map((v) => (v / 255 <= 0.04045 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4)).reduce((s, v, i) => s + v * [0.2126, 0.7152, 0.0722][i], 0);
 export const contrast = (a, b) => (([x, y]) => (Math.max(x, y) + 0.05) / (Math.min(x, y) + 0.05))([light(a), light(b)]);
-export const inkOn = (fill) => (contrast(fill, "#10151c") >= contrast(fill, "#ffffff") ? "#10151c" : "#ffffff");
+export const inkOn = (fill) => (contrast(fill, "#04060a") >= contrast(fill, "#ffffff") ? "#04060a" : "#ffffff");
 const GLYPHS = {
   conv: (c, x, y) => c.rect(x - 3.5, y - 3.5, 7, 7),
   pw: (c, x, y) => c.arc(x, y, 3.4, 0, 7),
@@ -32,6 +32,7 @@ export function paint(ctx, s) {
   for (const b of s.p.blocks) if (seen(b)) block(ctx, s, b);
   lines(ctx, s, false);
   if (s.lit.size) lines(ctx, s, true);
+  if (s.words) for (const b of s.p.blocks) if (seen(b)) title(ctx, s, b);
   s.p.nodes.forEach((b, i) => b.length && seen(b) && node(ctx, s, b, i));
   for (const f of s.p.folded) if (seen(f)) folded(ctx, s, f);
   s.marks.forEach((m, i) => mark(ctx, s, m, i === s.marked));
@@ -48,9 +49,17 @@ function block(ctx, s, b) {
   ctx.strokeStyle = lit ? c.text3 : c.line;
   ctx.lineWidth = s.thin;
   ctx.stroke();
-  if (!s.words) return;
-  ctx.fillStyle = lit ? c.text : c.text2;
+}
+
+// Over the lines, on a patch of its own.
+function title(ctx, s, b) {
+  const { c } = s, lit = s.hover?.name === b[4];
   ctx.font = `500 10.5px ${FONT}`;
+  ctx.globalAlpha = 0.86;
+  ctx.fillStyle = c.chassis;
+  ctx.fillRect(b[0] + 4, b[1] + 3, ctx.measureText(b[5]).width + 20, 14.5);
+  ctx.globalAlpha = 1;
+  ctx.fillStyle = lit ? c.text : c.text2;
   ctx.textAlign = "left";
   ctx.fillText(b[5], b[0] + 20, b[1] + 14);
   chevron(ctx, b[0] + 11, b[1] + 10.5, true, lit ? c.text : c.text3);

@@ -4,7 +4,7 @@ export const PAD = 14;
 const mid = (b) => [b[0] + b[2] / 2, b[1] + b[3] / 2];
 
 // The whole picture in a panel of w by h px; small ones are not blown up beyond their own size.
-export function fit(p, w, h, most = 1.15) {
+export function fit(p, w, h, most = w > 800 ? 1.6 : 1.15) {
   const k = Math.max(LIMITS.low, Math.min(most, (w - 2 * PAD) / Math.max(p.w, 1), (h - 2 * PAD) / Math.max(p.h + 20, 1)));
   return { k, x: (w - p.w * k) / 2, y: (h - p.h * k) / 2 };
 }
