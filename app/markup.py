@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
+from app import tooltips
+
 
 def title(text: str, note: str = "") -> str:
     """A panel's title with a quiet note beside it."""
@@ -47,9 +49,16 @@ def pill(words: str, tone: str = "") -> str:
 def facts(items: Sequence[tuple[str, str, str]], note: Mapping[str, str] | None = None) -> str:
     """Label, number and unit, side by side."""
     notes = note or {}
-    cells = "".join(f"<div><span>{escape(label)}</span><b>{escape(number)}<small>{escape(unit)}</small></b>"
+    cells = "".join(f"<div{_tip(label)}><span>{escape(label)}</span><b>{escape(number)}<small>{escape(unit)}</small></b>"
                     f"<em>{escape(notes.get(label, ''))}</em></div>" for label, number, unit in items)
     return f"<div class=md-facts>{cells}</div>"
+
+
+def layer_line(name: str, precision: str, about: str, items: Sequence[tuple[str, str, str]]) -> str:
+    """The selected layer in one line: name, precision, what it is, its figures."""
+    figures = "".join(f"<span{_tip(label)}><i>{escape(label)}</i> {escape(number)} {escape(unit)}</span>" for label, number, unit in items)
+    return (f"<div class=md-line title='{escape(about)}'><b>{escape(name)}</b><em>{escape(precision)}</em>"
+            f"<span class=a>{escape(about)}</span>{figures}</div>")
 
 
 def table(columns: Sequence[tuple[str, str]], rows: Sequence[Sequence[Any]], height: int = 0, now: int = -1) -> str:
@@ -57,10 +66,15 @@ def table(columns: Sequence[tuple[str, str]], rows: Sequence[Sequence[Any]], hei
 
     A cell may be a pair of text and class, which then holds for that cell alone.
     """
-    head = "".join(f"<th class={cls or 'm'}>{escape(name)}</th>" for name, cls in columns)
+    head = "".join(f"<th class={cls or 'm'}{_tip(name)}>{escape(name)}</th>" for name, cls in columns)
     body = "".join(f"<tr{' class=now' if i == now else ''}>{_cells(columns, row)}</tr>" for i, row in enumerate(rows))
     inner = f"<table class=md-table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
     return f"<div class=md-scroll tabindex=0 style='max-height:{height}px'>{inner}</div>" if height else inner
+
+
+def _tip(label: str) -> str:
+    words = tooltips.tip(label)
+    return f' title="{escape(words)}"' if words else ""
 
 
 def _cells(columns: Sequence[tuple[str, str]], row: Sequence[Any]) -> str:

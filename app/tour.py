@@ -32,9 +32,9 @@ STEPS = (
     Step("The price of fewer bits", "The drop is float minus quantized on the same images, with its interval and the images lost and "
          "won. It follows every move you make.", "desk", part="drop"),
     Step("One strip a layer", "The meter shows what a layer loses, the fader moves its bits, S lets it be quantized alone, M keeps it in "
-         "float. Drag one and watch the drop.", "desk", ".st-key-rack, .st-key-layers"),
+         "float. Drag one and watch the drop.", "desk", ".st-key-rack"),
     Step("Why this layer", "What the selected layer's weights and tensors look like on their grid, and why it has the precision that it "
-         "has.", "desk", ".st-key-panel_desk_layer, .st-key-panel_tall_side"),
+         "has.", "desk", ".st-key-panel_desk_layer"),
     Step("Who suffers most", "Every layer at every precision, worst first, with what is settled and what is noise. A click shows causes "
          "and remedies.", "sensitivity", ".st-key-panel_heat"),
     Step("Files with proof", "Export writes what a device needs, reads it back, runs it, and certifies that it does what the desk "

@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from app import bench as benches
-from app import markup, press, state, words
+from app import data_example, markup, press, state, words
 from app.bench import Bench
 
 ROLES = {"evaluation": "measures accuracy", "calibration": "gives the ranges", "training": "for repairs that train"}
@@ -22,6 +22,8 @@ def draw(found: Bench, model: Mapping[str, Any]) -> None:
     st.html(markup.table([("set", "m"), ("samples", "n"), ("file", "d"), ("", "d")], rows))
     st.html(markup.heading("Layout that this model needs: one .npz with these arrays"))
     st.html(markup.table([("array", "m"), ("shape", "d"), ("type", "d"), ("", "d")], words.expected_data(model)))
+    with st.expander("Python that writes such a file", expanded=found.project.evaluation is None):
+        st.code(data_example.snippet(model), language="python")
     with st.popover("Bring data"):
         bring(found)
 
