@@ -1,12 +1,12 @@
 // The graph view's arithmetic: the window on the picture, what lies under a point, ways along edges. No DOM, no canvas.
 export const LIMITS = { low: 0.04, high: 2.5 };
-export const PAD = 14;
+export const PAD = 13, FOOT = 12; // px around the picture, and for the legend under it
 const mid = (b) => [b[0] + b[2] / 2, b[1] + b[3] / 2];
 
 // The whole picture in a panel of w by h px; small ones are not blown up beyond their own size.
 export function fit(p, w, h, most = w > 800 ? 1.6 : 1.15) {
-  const k = Math.max(LIMITS.low, Math.min(most, (w - 2 * PAD) / Math.max(p.w, 1), (h - 2 * PAD) / Math.max(p.h + 20, 1)));
-  return { k, x: (w - p.w * k) / 2, y: (h - p.h * k) / 2 };
+  const k = Math.max(LIMITS.low, Math.min(most, (w - 2 * PAD) / Math.max(p.w, 1), (h - 2 * PAD - FOOT) / Math.max(p.h + 20, 1)));
+  return { k, x: (w - p.w * k) / 2, y: (h - FOOT - p.h * k) / 2 };
 }
 
 export function zoomAt(v, sx, sy, factor) {
@@ -46,12 +46,12 @@ const within = (b, x, y) => x >= b[0] && x <= b[0] + b[2] && y >= b[1] && y <= b
 
 // What lies under a point of the panel: a mark, a node, a folded block, the title of an open one, or an open block.
 export function hit(g, v, marks, sx, sy) {
-  const x = (sx - v.x) / v.k, y = (sy - v.y) / v.k, near = Math.max(7, 6 / v.k);
-  const mark = marks.findIndex((m) => Math.abs(m.x - x) + Math.abs(m.y - y) < near);
-  if (mark >= 0) return { what: "mark", i: mark };
-  const folded = g.places.folded.find((f) => within(f, x, y));
+  const x = (sx - v.x) / v.k, y = (sy - v.y) / v.k, away = (m) => Math.abs(m.x - x) + Math.abs(m.y - y);
+  const nearest = marks.reduce((a, m, i) => (a < 0 || away(m) < away(marks[a]) ? i : a), -1);
+  const folded = g.places.folded.find((f) => within(f, x, y)), node = g.places.nodes.findIndex((b) => b.length && within(b, x, y));
+  // Over a box a mark must be hit itself; beside it, it is enough to be near.
+  if (nearest >= 0 && away(marks[nearest]) < (folded || node >= 0 ? 6 : Math.max(7, 6 / v.k))) return { what: "mark", i: nearest };
   if (folded) return { what: "folded", i: folded[6][0], name: folded[4] };
-  const node = g.places.nodes.findIndex((b) => b.length && within(b, x, y));
   if (node >= 0) return { what: "node", i: node };
   const block = g.places.blocks.findLast((b) => within(b, x, y));
   if (block) return { what: y < block[1] + 20 && x < block[0] + 34 + 6.1 * block[5].length ? "title" : "block", name: block[4] };

@@ -56,6 +56,16 @@ class CannedSession:
                          "training": None, "overlap": 0},
                 "metric": {"name": "top1", "unit": "share", "higher_is_better": True}}
 
+    def graph(self, progress: Any) -> dict[str, Any]:
+        """The chain as it is drawn: an input, the layers, an output."""
+        self._work(progress, "drawing", 1)
+        ends = [{"name": n, "op": n.capitalize(), "kind": n, "layer": -1, "module": "", "parts": [], "members": [], "shape": [1, 4],
+                 "tensors": ["t0"] if n == "input" else []} for n in ("input", "output")]
+        nodes = [{"name": x["name"], "op": x["op_type"], "kind": "layer", "layer": i, "module": x["module"], "parts": [x["op_type"]],
+                  "members": [x["name"]], "tensors": [x["output"]], "shape": x["output_shape"]} for i, x in enumerate(self.layers)]
+        edges = [{"from": i, "to": i + 1, "tensor": f"t{i}", "read": f"t{i}", "via": []} for i in range(len(nodes) + 1)]
+        return {"nodes": [ends[0], *nodes, ends[1]], "edges": edges, "hash": f"canned{len(nodes)}", "note": ""}
+
     def resolve(self, recipe: Any, progress: Any) -> dict[str, Any]:
         """Effective precisions: depthwise layers refuse four bits."""
         rows = self._rows(recipe)
@@ -66,7 +76,10 @@ class CannedSession:
                     "explain": "read by a layer" if i != 3 else "inside a fused pair: never leaves the accumulator",
                     "tied": None, "carries": None, "calibrated": "never"} for i in range(len(self.layers))]
         total = self._total()
-        return {"layers": rows, "boundaries": 2, "tensors": tensors,
+        first, second = self.layers[0]["name"], self.layers[1]["name"]
+        changes = [{"tensor": "t1", "from": "int8", "to": "int16", "reader": second, "writer": ""},
+                   {"tensor": "t1", "from": "fp16", "to": "int8", "reader": "", "writer": first}]
+        return {"layers": rows, "boundaries": 2, "changes": changes, "tensors": tensors,
                 "cost": {"size_bytes": size, "fp32_size_bytes": total * 4, "macs": 1, "bops": bops,
                          "fp32_bops": sum(x["macs"] for x in self.layers) * 1024},
                 "options": {x["name"]: {p: why if p == "w4a8" and x["name"] in depthwise else "" for p in CANDIDATES}

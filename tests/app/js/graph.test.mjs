@@ -37,6 +37,7 @@ test("a point finds what it is over", () => {
   assert.deepEqual(at(10, 150), { what: "block", name: "k" });
   assert.equal(at(290, 250), null);
   assert.deepEqual(at(60, 100, [{ x: 61, y: 101 }]), { what: "mark", i: 0 });
+  assert.deepEqual(at(60, 130, [{ x: 60, y: 138 }]), { what: "node", i: 2 }, "a mark beside a node does not take its clicks");
   assert.deepEqual(view.hit(view.joined(facts, folded), { k: 1, x: 0, y: 0 }, [], 60, 70), { what: "folded", i: 1, name: "k" });
 });
 
