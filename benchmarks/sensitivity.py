@@ -43,7 +43,7 @@ def cpu(run: Callable[[], object]) -> float:
     return time.process_time() - begin
 
 
-def score(reference: Array, found: Array, first: int) -> dict[str, Array]:
+def score(reference: Array, found: Array, samples: Array) -> dict[str, Array]:
     """KL alone: the additive score."""
     return {"kl": SCORES["kl"].parts(reference, found)}
 

@@ -18,10 +18,10 @@ from engine.errors import BadInput
 from engine.graph.cuts import MAX_NODES, MIN_NODES, Segment, cut
 from engine.graph.model import Model
 from engine.sim.quantization import Quantization
-from engine.sim.segment_session import RAW, SegmentSession, quantized_inputs, segment_proto
+from engine.sim.segment_session import RAW, SegmentSession, quantized_inputs, segment_piece
 
-MAX_SESSIONS = 256  # kept sessions in all; the oldest unused one goes first
-MAX_LINES = 8
+MAX_SESSIONS, MAX_BYTES = 256, 256 << 20  # kept sessions in all, and their weights; the oldest unused ones go first
+MAX_LINES, MIN_LINES = 8, 2
 Values = dict[str, ort.OrtValue]
 Line = list[tuple[SegmentSession | None, tuple[str, ...]]]
 
@@ -38,6 +38,7 @@ class Chain:
         self._sessions: OrderedDict[tuple[object, ...], SegmentSession] = OrderedDict()
         self._lines: OrderedDict[tuple[int, frozenset[str]], tuple[Quantization, Line]] = OrderedDict()
         self._rounded: dict[str, tuple[str, np.ndarray]] = {}
+        self._floats: dict[str, tuple[object, np.ndarray]] = {}
 
     @cached_property
     def output_names(self) -> tuple[str, ...]:
@@ -77,8 +78,8 @@ class Chain:
                 session = self.session(segment, quantization, wanted) if runs else None
                 line.append((session, tuple(name for name in self._dead_after[segment.index] if name not in wanted)))
             kept = self._lines[key] = (quantization, line)
-            if len(self._lines) > MAX_LINES:
-                self._lines.popitem(last=False)
+            self._shrink()
+        self._lines.move_to_end(key)
         return kept[1]
 
     def needs(self, start: int) -> frozenset[str]:
@@ -93,22 +94,44 @@ class Chain:
     def session(self, segment: Segment, quantization: Quantization, wanted: frozenset[str] = frozenset()) -> SegmentSession:
         """The session of a segment under a quantization, made when its contents were not met before."""
         outputs = self._outputs(segment, quantization, wanted)
-        key = (segment.index, outputs, self._contents(segment, quantization))
+        key = (segment.index, outputs, self.contents(segment, quantization))
         if key in self._sessions:
             self._sessions.move_to_end(key)
             return self._sessions[key]
-        proto, reads, gives = segment_proto(self.model, segment, quantization, outputs, self.constant, self.nodes)
-        session = SegmentSession(proto, reads, gives, self.level, str(self.model.path or self.model.name))
-        self._sessions[key] = session
-        if len(self._sessions) > MAX_SESSIONS:
-            self._sessions.popitem(last=False)
+        session = self._sessions[key] = self.make(segment, quantization, outputs, quantized_inputs(self.model, segment, quantization))
         return session
+
+    def make(self, segment: Segment, quantization: Quantization, outputs: Iterable[str], entering: tuple[str, ...]) -> SegmentSession:
+        """A session that the chain does not keep; the arguments are those of `segment_piece`."""
+        piece = segment_piece(self.model, segment, quantization, outputs, self.constant, self.nodes, entering)
+        return SegmentSession(piece, self.level, str(self.model.path or self.model.name))
+
+    def bytes(self, segment: Segment) -> int:
+        """The bytes of the initializers that a session of the segment holds."""
+        values = (self.model.graph.initializers[name].const_value for name in segment.initializers)
+        return sum(value.nbytes for value in values if value is not None)
+
+    def _shrink(self) -> None:
+        """Drops the oldest lines, and sessions that are in none, until what is kept is within its limits."""
+        while len(self._lines) > MIN_LINES and (len(self._lines) > MAX_LINES or self._kept_bytes() > MAX_BYTES):
+            self._lines.popitem(last=False)
+        used, held = {id(session) for _, line in self._lines.values() for session, _ in line}, self._kept_bytes()
+        for key, session in list(self._sessions.items()):
+            if len(self._sessions) <= MAX_SESSIONS and held <= MAX_BYTES:
+                break
+            if id(session) not in used:
+                del self._sessions[key]
+                held -= session.bytes
+
+    def _kept_bytes(self) -> int:
+        in_lines = (session for _, line in self._lines.values() for session, _ in line if session is not None)
+        return sum({id(session): session.bytes for session in (*self._sessions.values(), *in_lines)}.values())
 
     def constant(self, name: str, quantization: Quantization) -> np.ndarray:
         """An initializer as the layer sees it: rounded by its encoding, once for each encoding."""
         encoding = quantization.constant(name)
         if encoding is None:
-            return self.model.constant(name)
+            return self._float(name)
         kept = self._rounded.get(name)
         if kept is None or kept[0] != encoding.key():
             try:
@@ -118,10 +141,18 @@ class Chain:
             kept = self._rounded[name] = (encoding.key(), rounded.numpy())
         return kept[1]
 
+    def _float(self, name: str) -> np.ndarray:
+        """The data of an initializer, one array for all sessions: the model copies them out of its file at each call."""
+        source = self.model.graph.initializers[name].const_value
+        kept = self._floats.get(name)
+        if kept is None or kept[0] is not source:
+            kept = self._floats[name] = (source, np.ascontiguousarray(self.model.constant(name)))
+        return kept[1]
+
     def touched(self, before: Quantization, after: Quantization) -> int | None:
         """The first segment whose contents differ between two quantizations; None when none does."""
         for segment in self.segments:
-            if self._contents(segment, before) != self._contents(segment, after):
+            if self.contents(segment, before) != self.contents(segment, after):
                 return segment.index
         return None
 
@@ -135,7 +166,7 @@ class Chain:
         """The tensors that nothing reads after segment `index`."""
         return self._dead_after[index]
 
-    def _contents(self, segment: Segment, quantization: Quantization) -> tuple[str, ...]:
+    def contents(self, segment: Segment, quantization: Quantization) -> tuple[str, ...]:
         """The encodings that the segment's session depends on."""
         parts = []
         for name in (*segment.produces, *quantized_inputs(self.model, segment, quantization)):

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
@@ -18,19 +19,44 @@ from engine.sim.quantization import Quantization
 
 SEEN = "__seen"  # suffix of the value that a quantized tensor's readers see
 RAW = "raw:"  # prefix that asks for a tensor as it is before its quantizer
+SHARED_BYTES = 1024  # floats of at least this size are handed to sessions by reference; the graph holds the small ones
 Constants = Callable[[str, Quantization], np.ndarray]
 
 
-class SegmentSession:
-    """A session of one segment: `reads` are the tensors it is fed, `gives` maps a tensor's name to the session's output."""
+@dataclass(frozen=True)
+class Piece:
+    """A part of a graph with its quantizers, ready to become a session.
 
-    def __init__(self, proto: onnx.ModelProto, reads: tuple[str, ...], gives: dict[str, str], level: ort.GraphOptimizationLevel,
-                 where: str) -> None:
-        self.reads, self.gives = reads, gives
-        self._names = list(gives.values())
+    Attributes:
+        reads: tensors that a run is fed.
+        gives: tensor name → name of the graph's output.
+        weights: initializers that lie outside of `proto`. Serialized inside it they would be copied five times on the
+            way into a session, which cost two thirds of the time to make one, and half of the memory.
+    """
+
+    proto: onnx.ModelProto
+    reads: tuple[str, ...]
+    gives: Mapping[str, str]
+    weights: Mapping[str, np.ndarray]
+
+
+class SegmentSession:
+    """A session of one piece: `reads` are the tensors it is fed, `gives` maps a tensor's name to the session's output.
+
+    `bytes` are those of its weights.
+    """
+
+    def __init__(self, piece: Piece, level: ort.GraphOptimizationLevel, where: str) -> None:
+        self.reads, self.gives = piece.reads, piece.gives
+        self._names = list(piece.gives.values())
+        self._weights = dict(piece.weights)  # the session refers to their memory
+        self.bytes = sum(array.nbytes for array in self._weights.values())
         _register_arena()
+        options = session_options(level)
+        values = [ort.OrtValue.ortvalue_from_numpy(array) for array in self._weights.values()]
+        options.add_external_initializers(list(self._weights), values)
         try:
-            self._session = ort.InferenceSession(proto.SerializeToString(), session_options(level), providers=["CPUExecutionProvider"])
+            self._session = ort.InferenceSession(piece.proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime raises bare pybind exceptions of many types
             raise BadInput(f"{where}: ONNX Runtime cannot make the graph: {first_line(error)}") from None
 
@@ -42,13 +68,17 @@ class SegmentSession:
 
 
 def session_options(level: ort.GraphOptimizationLevel) -> ort.SessionOptions:
-    """One thread, Q/DQ kept as they are, all sessions of the process on one arena (99 arenas cost 3.5 GB and a fifth of the time)."""
+    """One thread, Q/DQ kept as they are, all sessions of the process on one arena (99 arenas cost 3.5 GB and a fifth of the time).
+
+    Weights lie outside of the arena, which never gives memory back: a session that is dropped frees them.
+    """
     options = ort.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4
     options.graph_optimization_level = level
     options.add_session_config_entry("session.disable_quant_qdq", "1")
     options.add_session_config_entry("session.use_env_allocators", "1")
+    options.add_session_config_entry("session.use_device_allocator_for_initializers", "1")
     return options
 
 
@@ -58,13 +88,17 @@ def _register_arena() -> None:
     ort.create_and_register_allocator(memory, ort.OrtArenaCfg(0, 1, -1, -1))  # grows by what is asked: no doubling
 
 
-def segment_proto(model: Model, segment: Segment, quantization: Quantization, outputs: Iterable[str], constants: Constants,
-                  nodes: Mapping[str, onnx.NodeProto]) -> tuple[onnx.ModelProto, tuple[str, ...], dict[str, str]]:
-    """The segment's graph with its quantizers: (model, tensors it reads, tensor → name of the session's output)."""
-    fed = quantized_inputs(model, segment, quantization)
-    rename = {name: name + SEEN for name in (*fed, *segment.produces) if name in quantization.activations}
+def segment_piece(model: Model, segment: Segment, quantization: Quantization, outputs: Iterable[str], constants: Constants,
+                  nodes: Mapping[str, onnx.NodeProto], entering: tuple[str, ...] = ()) -> Piece:
+    """The segment's graph with its quantizers.
+
+    Args:
+        outputs: tensors that a run gives, as their readers see them, or before their quantizer with `RAW` in front.
+        entering: tensors made outside of the segment that are fed before their quantizer, which the segment then has.
+    """
+    rename = {name: name + SEEN for name in (*entering, *segment.produces) if name in quantization.activations}
     graph = onnx.GraphProto(name=f"segment_{segment.index}")
-    for name in fed:
+    for name in entering:
         _append_quantizer(graph, name, rename[name], quantization)
     for name in segment.nodes:
         node = graph.node.add()
@@ -74,13 +108,26 @@ def segment_proto(model: Model, segment: Segment, quantization: Quantization, ou
         for made in node.output:
             if made in rename:
                 _append_quantizer(graph, made, rename[made], quantization)
-    graph.initializer.extend(numpy_helper.from_array(constants(name, quantization), name) for name in segment.initializers)
-    reads = tuple(dict.fromkeys((*segment.reads, *fed)))
+    weights = _add_constants(graph, {name: constants(name, quantization) for name in segment.initializers})
+    reads = tuple(dict.fromkeys((*segment.reads, *entering)))
     gives = {name: name.removeprefix(RAW) if name.startswith(RAW) else rename.get(name, name) for name in outputs}
     graph.input.extend(_value(model, name) for name in reads)
     graph.value_info.extend(_value(model, name) for name in segment.produces if name not in gives.values() and _known(model, name))
     graph.output.extend(_value(model, name.removeprefix(RAW), out) for name, out in gives.items())
-    return _wrap(graph, model), reads, gives
+    return Piece(_wrap(graph, model), reads, gives, weights)
+
+
+def _add_constants(graph: onnx.GraphProto, constants: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Small initializers into the graph; the others are declared there and returned."""
+    shared: dict[str, np.ndarray] = {}
+    for name, array in constants.items():
+        if array.dtype != np.float32 or array.nbytes < SHARED_BYTES:
+            graph.initializer.append(numpy_helper.from_array(array, name))
+            continue
+        declared = graph.initializer.add(name=name, data_type=TensorProto.FLOAT, dims=array.shape, data_location=TensorProto.EXTERNAL)
+        declared.external_data.add(key="location", value="memory")
+        shared[name] = np.ascontiguousarray(array)
+    return shared
 
 
 def quantized_inputs(model: Model, segment: Segment, quantization: Quantization) -> tuple[str, ...]:

@@ -15,8 +15,9 @@ from engine.analysis.sensitivity.cumulative import cumulative
 from engine.analysis.sensitivity.data_free import data_free
 from engine.analysis.sensitivity.estimate import estimate
 from engine.analysis.sensitivity.items import items_of
-from engine.analysis.sensitivity.kinds import SCORES, Array, Item, Question, ScoreKind
+from engine.analysis.sensitivity.kinds import Item, Question
 from engine.analysis.sensitivity.racing import hardest_first, race
+from engine.analysis.sensitivity.scorer import DROP, metric_kind, scorer
 from engine.analysis.sensitivity.sweep import Sweep
 from engine.analysis.sensitivity.table import Table
 from engine.data import Dataset
@@ -108,9 +109,11 @@ def _exact(asked: Asked, progress: Progress) -> tuple[Table, dict[str, Any]]:
     table = Table(asked.question, asked.items)
     if asked.racing:
         progress = _line_up(asked, table, progress)
-    if asked.metric is not None and asked.metric.per_sample and asked.metric.against == "labels" and asked.data.labels is not None:
-        table.kinds["metric_drop"] = metric_kind(asked.metric)
-    sweep = Sweep(asked.sim.chain, asked.question, asked.items, asked.quantizations, scorer(asked, table), asked.batch)
+    kind, note = metric_kind(asked.metric, asked.data, len(asked.sim.model.outputs))
+    if kind is not None:
+        table.kinds[DROP] = kind
+    score = scorer(asked.metric if kind else None, asked.data)
+    sweep = Sweep(asked.sim.chain, asked.question, asked.items, asked.quantizations, score, asked.batch)
     known = 0 if asked.cache is None else asked.cache.load(sweep, table)
     told, cost = time.monotonic(), 0.0
 
@@ -122,7 +125,7 @@ def _exact(asked: Asked, progress: Progress) -> tuple[Table, dict[str, Any]]:
             told = time.monotonic()
             cost = told - now
 
-    spent: dict[str, Any] = {"cached_cells": known}
+    spent: dict[str, Any] = {"cached_cells": known, "notes": [note] if note else []}
     try:
         if asked.racing:
             found = race(sweep, asked.data, table, progress, asked.top, after=after)
@@ -166,36 +169,13 @@ _MODES: dict[str, Callable[[Asked, Progress], tuple[Table, dict[str, Any]]]] = {
 }
 
 
-def metric_kind(metric: Metric) -> ScoreKind:
-    """The task metric as a score: its drop from the float model, per sample."""
-    return ScoreKind(
-        "metric_drop", f"{metric.name}, float minus quantized", False, "drop of the task metric; positive is a loss", lambda a, b: a
-    )
-
-
-def scorer(asked: Asked, table: Table) -> Callable[[Array, Array, int], dict[str, Array]]:
-    """Per-sample parts of every score that the table knows."""
-    labels, metric = asked.data.labels, asked.metric
-
-    def score(reference: Array, found: Array, first: int) -> dict[str, Array]:
-        parts = {kind.name: kind.parts(reference, found) for kind in SCORES.values()}
-        if "metric_drop" in table.kinds and metric is not None and labels is not None:
-            own = labels[first : first + len(reference)]
-            before, after = metric.score(reference, own), metric.score(found, own)
-            if not isinstance(before, float) and not isinstance(after, float):
-                parts["metric_drop"] = before - after
-        return parts
-
-    return score
-
-
 def to_json(table: Table, asked: Asked, spent: dict[str, Any]) -> dict[str, Any]:
     """The answer as plain values: `scores` of every kind, one ranking per precision, what was spent."""
     question = table.question
     main = "kl" if "kl" in table.parts else "sqnr_db"
     rows = [row for name in table.parts for row in table.rows(name)]
     for row in rows:
-        if row["metric"] == "metric_drop":
+        if row["metric"] == DROP:
             row["below_resolution"] = row["ci95"][0] <= 0.0 <= row["ci95"][1]
     rankings = [ranking(table, p, main).to_json() for p in range(len(question.precisions))] if table.parts else []
     return {

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.analysis.sensitivity.sweep import Base, Candidate, Sweep
+from engine.analysis.sensitivity.candidates import Branch, Candidate
+from engine.analysis.sensitivity.sweep import Sweep
 from engine.analysis.sensitivity.table import Table
 
 
@@ -29,7 +30,7 @@ class ScoreCache:
     def load(self, sweep: Sweep, table: Table) -> int:
         """Fills the table with what is known; returns the number of cells that were found."""
         found = 0
-        for base in sweep.bases:
+        for base in sweep.branches:
             for candidate in base.candidates:
                 parts = self._read(self._path(base, candidate))
                 if parts:
@@ -44,13 +45,13 @@ class ScoreCache:
             return
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            for base in sweep.bases:
+            for base in sweep.branches:
                 for candidate in base.candidates:
                     self._write(self._path(base, candidate), candidate, table)
         except OSError:
             return
 
-    def _path(self, base: Base, candidate: Candidate) -> Path:
+    def _path(self, base: Branch, candidate: Candidate) -> Path:
         text = json.dumps(
             [
                 sorted(f"{n}={e.key()}" for n, e in (*base.quantization.activations.items(), *base.quantization.constants.items())),

@@ -14,6 +14,7 @@ from engine.quant.precision import Precision
 Mode = Literal["one-on", "one-off", "cumulative", "estimate", "data-free"]
 What = Literal["weights", "activations", "both"]
 ItemKind = Literal["layers", "ops", "groups", "blocks"]
+FLOOR = 1e-12  # of a probability
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
@@ -72,8 +73,16 @@ def _rows(a: Array) -> Array:
 def _kl(reference: Array, outputs: Array) -> Array:
     """KL where the output is class scores, else half the squared error (F = I): what adds over layers."""
     if reference.ndim >= 2 and reference.shape[1 if reference.ndim == 4 else -1] > 1 and reference.ndim in (2, 3, 4):
-        return kl_divergence(reference, outputs)
+        return kl_divergence(*_logits(reference, outputs))
     return 0.5 * ((_rows(reference) - _rows(outputs)) ** 2).sum(1)
+
+
+def _logits(reference: Array, outputs: Array) -> tuple[Array, Array]:
+    """Both as logits. The float output says whether they are probabilities: quantized ones need not sum to one any more."""
+    axis = 1 if reference.ndim == 4 else -1
+    if reference.min(initial=0.0) < 0 or not np.allclose(reference.sum(axis), 1.0, atol=1e-3):
+        return reference, outputs
+    return np.log(np.maximum(reference, FLOOR)), np.log(np.maximum(outputs, FLOOR))
 
 
 def _noise(reference: Array, outputs: Array) -> Array:

@@ -1,7 +1,7 @@
-"""The exact sweep: the graph is walked once a batch, and at each item only what follows it runs again.
+"""The exact sweep: the graph is walked once a pass, and at each item only what follows it runs again.
 
-Results come batch by batch for all items, so the first numbers are there after the first batch and
-their intervals shrink while one watches. Stopping keeps what is there.
+Coarse to fine: a pass scores all items on some samples, so the table is complete after the first, short one, and its
+intervals shrink with each that follows. Within a pass items come in the order of the graph. Stopping keeps what is there.
 
 * one-on: the base is the float model, a change switches one item on;
 * one-off: the base has everything on (once per precision), a change switches one item off;
@@ -10,49 +10,30 @@ both read at the model's output, against the float model.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+import time
+from collections.abc import Callable, Iterator
+from itertools import groupby
 
 import numpy as np
 import onnxruntime as ort
 
-from engine.analysis.sensitivity.items import switched_off, switched_on
+from engine.analysis.sensitivity.budget import Budget, Kept, Plan, groups, plan, staying
+from engine.analysis.sensitivity.candidates import Branch, Candidate, Wants, branches
 from engine.analysis.sensitivity.kinds import Array, Item, Question
 from engine.analysis.sensitivity.table import Table
+from engine.analysis.sensitivity.walk import Walk
 from engine.data import Dataset
-from engine.progress import Progress, part, silent
+from engine.progress import Progress, silent
 from engine.sim.calibration import fixed_batch
 from engine.sim.chain import Chain, Values, batches
 from engine.sim.quantization import FLOAT, Quantization
-from engine.sim.segment_session import RAW
-from engine.sim.tails import Places, Tail, changed
+from engine.sim.tails import Places
 
-BATCH = 2  # samples a run on convolutional nets; the tensors of one segment are all that is held
-Wants = Callable[[int, int], bool]
-
-
-@dataclass
-class Candidate:
-    """One cell of the table: an item at a precision, as a change of a base."""
-
-    item: int
-    precision: int
-    change: Quantization
-    key: tuple[str, ...]
-    tail: Tail | None = None
-    twins: list[tuple[int, int]] = field(default_factory=list)
-
-
-@dataclass
-class Base:
-    """A graph that is walked, and the candidates that leave it at each segment."""
-
-    quantization: Quantization
-    candidates: list[Candidate]
-    at: dict[int, list[Candidate]] = field(default_factory=dict)
-    wanted: frozenset[str] = frozenset()
-    alive: list[frozenset[str]] = field(default_factory=list)
+BATCH = 2  # samples a run on convolutional nets
+TOGETHER = 1 << 17  # output values that are scored in one go: more would not stay in the cache
+TELL_SECONDS = 0.2
+Score = Callable[[Array, Array, Array], dict[str, Array]]
+Span = tuple[int, int]
 
 
 class Sweep:
@@ -60,7 +41,9 @@ class Sweep:
 
     Args:
         quantizations: one for each precision of the question, everything on.
-        score: per-sample parts from (float output, output, first sample): name → array of [n] or [n, 2].
+        score: per-sample parts from (float output, output, numbers of the samples), each along the first axis:
+            name → array of [n] or [n, 2].
+        batch: samples a run; fewer where the budget asks for it.
     """
 
     def __init__(
@@ -69,54 +52,35 @@ class Sweep:
         question: Question,
         items: tuple[Item, ...],
         quantizations: list[Quantization],
-        score: Callable[[Array, Array, int], dict[str, Array]],
+        score: Score,
         batch: int = BATCH,
+        budget: Budget = Budget(),  # noqa: B008 (frozen)
     ) -> None:
         self.chain, self.question, self.items = chain, question, items
-        self.score = score
-        self.batch = 1 if fixed_batch(chain) else batch
-        switch = switched_on if question.mode == "one-on" else switched_off
-        self.bases = self._bases(quantizations, switch)
+        self.score, self.budget = score, budget
+        self.branches = branches(question.mode, items, quantizations)
+        self._batch = 1 if fixed_batch(chain) else batch
+        self._plan: Plan | None = None
 
-    def _bases(self, quantizations: list[Quantization], switch: Callable[[Quantization, Item], Quantization]) -> list[Base]:
-        """One base for one-on (float), one per precision for one-off; equal changes are run once and shared by their cells."""
-        bases: list[Base] = []
-        for p, quantization in enumerate(quantizations):
-            if self.question.mode == "one-off" or not bases:
-                bases.append(Base(quantization if self.question.mode == "one-off" else FLOAT, []))
-            base = bases[-1]
-            known = {c.key: c for c in base.candidates}
-            for i, item in enumerate(self.items):
-                change = switch(quantization, item)
-                key = _content(change, base.quantization)
-                if key in known:
-                    known[key].twins.append((i, p))
-                else:
-                    known[key] = Candidate(i, p, change, key)
-                    base.candidates.append(known[key])
-        return bases
+    @property
+    def plan(self) -> Plan:
+        """How the sweep keeps to its budget; the first call finds where each change leaves its base."""
+        if self._plan is None:
+            places = Places(self.chain)
+            kept = [branch.place(self.chain, places).kept for branch in self.branches]
+            sessions = [s for branch in self.branches for s in branch.sessions()]
+            stay = staying([s.bytes for s in sessions], self.budget.stay)
+            for i, session in enumerate(sessions):
+                session.stays = i in stay
+            most = Kept(*(max(sizes) for sizes in zip(*((k.whole, k.segment, k.cuts) for k in kept), strict=True)))
+            self._plan = plan(self.budget, most, len(stay) == len(sessions), self._batch)
+        return self._plan
 
-    def prepare(self, progress: Progress = silent, wants: Wants = lambda item, precision: True) -> None:
-        """Makes the sessions of all candidates that are wanted and not yet made."""
-        places = Places(self.chain)
-        todo = [(b, c) for b in self.bases for c in b.candidates if c.tail is None and self._wanted(c, wants)]
-        for n, (base, candidate) in enumerate(todo):
-            progress(n / len(todo), f"Preparing {self.items[candidate.item].name}")
-            place = places.first(changed(base.quantization, candidate.change))
-            if place is not None:
-                candidate.tail = Tail(self.chain, base.quantization, candidate.change, place)
-        for base in self.bases:
-            self._index(base)
-
-    def _index(self, base: Base) -> None:
-        base.at = defaultdict(list)
-        sources: set[str] = set()
-        for candidate in base.candidates:
-            if candidate.tail is not None:
-                base.at[candidate.tail.place.segment].append(candidate)
-                sources |= candidate.tail.sources
-        base.wanted = frozenset((*self.chain.output_names, *sources))
-        base.alive = [self._alive(base, segment.index) for segment in self.chain.segments]
+    def prepare(self) -> None:
+        """Makes all sessions that stay now; else each is made when it is first needed."""
+        assert self.plan
+        for session in (s for branch in self.branches for s in branch.sessions() if s.stays):
+            session.make()
 
     def run(
         self,
@@ -128,77 +92,125 @@ class Sweep:
         wants: Wants = lambda item, precision: True,
         after: Callable[[], None] | None = None,
     ) -> None:
-        """Scores samples `start`..`stop` into the table, all wanted cells batch by batch."""
-        self.prepare(lambda f, m: progress(0.15 * f, m), wants)
-        for begin, end in batches(stop - start, self.batch):
-            first, last = start + begin, start + end
-            if all(_known(table, c, first) for b in self.bases for c in b.candidates if self._wanted(c, wants)):
-                table.samples = max(table.samples, last)
-                continue
-            feeds = {n: ort.OrtValue.ortvalue_from_numpy(a) for n, a in data.batch(first, last).items()}
-            name = self.chain.output_names[0]
-            reference = self.chain.run_from(0, FLOAT, feeds, frozenset(self.chain.output_names))[name].numpy()
-            share = part(progress, 0.15 + 0.85 * begin / (stop - start), 0.15 + 0.85 * end / (stop - start))
-            for base in self.bases:
-                self._walk(base, feeds, reference, first, table, wants, share)
+        """Scores samples `start`..`stop` into the table, all wanted cells pass by pass; `after` is called as scores come in."""
+        progress(0.0, "Preparing the sweep")
+        for first, last in self.plan.passes(start, stop):
+            if any(self._jobs(branch, table, first, last, wants) for branch in self.branches):
+                _Pass(self, data, table, first, last, _Ticker(progress, start, stop, first, last), after).run(wants)
             table.samples = max(table.samples, last)
             if after is not None:
                 after()
 
-    def _walk(
-        self, base: Base, feeds: Values, reference: Array, first: int, table: Table, wants: Wants, progress: Progress
+    def _jobs(self, branch: Branch, table: Table, first: int, last: int, wants: Wants) -> list[Candidate]:
+        """The candidates with a wanted cell that lacks a score at one of the samples."""
+        return [c for c in branch.candidates if c.wanted(wants) and not _known(table, c, first, last)]
+
+
+class _Pass:
+    """All wanted cells on the samples `first`..`last`."""
+
+    def __init__(
+        self, sweep: Sweep, data: Dataset, table: Table, first: int, last: int, tick: _Ticker, after: Callable[[], None] | None
     ) -> None:
-        """One batch: the base's segments in order, each item's tail as soon as the values that it needs are there."""
-        values = dict(feeds)
-        count = len(self.chain.segments)
-        name = self.chain.output_names[0]
-        for segment in self.chain.segments:
-            progress(segment.index / count, f"Sample {first}")
-            held = dict(values)
-            session, _ = self.chain.line(base.quantization, base.wanted)[segment.index]
-            if session is not None:
-                values.update(session.run(values))
-            here = {**held, **values}
-            for candidate in base.at[segment.index]:
-                if candidate.tail is not None and self._wanted(candidate, wants) and not _known(table, candidate, first):
-                    found = candidate.tail.run(_with_raw(here, candidate.tail.sources))[name].numpy()
-                    self._keep(candidate, reference, found, first, table)
-            values = {n: v for n, v in values.items() if n in base.alive[segment.index]}
-        untouched = values[name].numpy() if name in values else reference
-        for candidate in base.candidates:
-            if candidate.tail is None and self._wanted(candidate, wants) and not _known(table, candidate, first):
-                self._keep(candidate, reference, untouched, first, table)
+        self._sweep, self._table, self._tick, self._after = sweep, table, tick, after
+        self._first, self._last = first, last
+        self._spans: list[Span] = [(first + a, first + b) for a, b in batches(last - first, sweep.plan.size)]
+        self._feeds = [{n: ort.OrtValue.ortvalue_from_numpy(a) for n, a in data.batch(*span).items()} for span in self._spans]
+        self._name = sweep.chain.output_names[0]
+        self._references: list[Array] = []
 
-    def _alive(self, base: Base, index: int) -> frozenset[str]:
-        """What a later segment of the base, or a tail that starts there, reads."""
-        later = set(self.chain.needs(index + 1)) | set(self.chain.output_names)
-        for segment, candidates in base.at.items():
-            if segment > index:
-                later |= {s for c in candidates if c.tail for s in c.tail.sources}
-        return frozenset(later)
+    def run(self, wants: Wants) -> None:
+        """Branch by branch."""
+        jobs = [self._sweep._jobs(branch, self._table, self._first, self._last, wants) for branch in self._sweep.branches]
+        self._tick.total = sum(map(len, jobs)) * len(self._spans)
+        for branch, candidates in zip(self._sweep.branches, jobs, strict=True):
+            if candidates:
+                self._branch(branch, candidates)
 
-    def _keep(self, candidate: Candidate, reference: Array, found: Array, first: int, table: Table) -> None:
-        parts = self.score(reference, found, first)
-        for item, precision in ((candidate.item, candidate.precision), *candidate.twins):
-            table.put(item, precision, first, parts)
+    def _branch(self, branch: Branch, candidates: list[Candidate]) -> None:
+        assert branch.walked is not None
+        walk = Walk(branch.walked, self._feeds, self._sweep.plan.whole)
+        if not self._references:
+            self._references = self._float(walk if branch.quantization is FLOAT else None)
+        for k, span in enumerate(self._spans):
+            for candidate in (c for c in candidates if c.tail is None):
+                self._keep([candidate], [walk.outputs[k][self._name]], k, span)
+        for segment, members in groupby((c for c in candidates if c.tail is not None), lambda c: _segment(c)):
+            for group in self._groups(list(members)):
+                self._group(walk, segment, group)
+            walk.forget(segment)
 
-    def _wanted(self, candidate: Candidate, wants: Wants) -> bool:
-        return any(wants(i, p) for i, p in ((candidate.item, candidate.precision), *candidate.twins))
+    def _float(self, walk: Walk | None) -> list[Array]:
+        """The float model's outputs."""
+        if walk is not None:
+            return [outputs[self._name] for outputs in walk.outputs]
+        chain, wanted = self._sweep.chain, frozenset(self._sweep.chain.output_names)
+        return [chain.run_from(0, FLOAT, feeds, wanted)[self._name].numpy() for feeds in self._feeds]
+
+    def _groups(self, candidates: list[Candidate]) -> Iterator[list[Candidate]]:
+        """Candidates whose sessions may be held at once."""
+        tails = [c.tail for c in candidates if c.tail is not None]
+        before = [None, *(t.suffix for t in tails)]
+        sizes = [0 if t.stays else t.bytes for t in tails]
+        sizes = [n + (0 if t.suffix.stays or t.suffix is s else t.suffix.bytes) for n, t, s in zip(sizes, tails, before, strict=False)]
+        for members in groups(sizes, self._sweep.budget.group):
+            yield [candidates[i] for i in members]
+
+    def _group(self, walk: Walk, segment: int, candidates: list[Candidate]) -> None:
+        """One group over all batches."""
+        for k, span in enumerate(self._spans):
+            values = walk.values(k, segment)
+            todo = [c for c in candidates if not _known(self._table, c, *span)]
+            self._keep(todo, [self._output(c, values, span) for c in todo], k, span)
+            if self._after is not None:
+                self._after()
+        for tail in (c.tail for c in candidates if c.tail is not None):
+            tail.drop()
+            tail.suffix.drop()
+
+    def _output(self, candidate: Candidate, values: Values, span: Span) -> Array:
+        assert candidate.tail is not None
+        self._tick(f"{self._sweep.items[candidate.item].name}, sample {span[0] + 1}")
+        output: Array = candidate.tail.run(values)[self._name].numpy()
+        return output
+
+    def _keep(self, candidates: list[Candidate], outputs: list[Array], batch: int, span: Span) -> None:
+        """Scores outputs, as many in one go as stay in the cache: small ones cost more in calls than in numbers."""
+        reference = self._references[batch]
+        count = max(1, TOGETHER // max(reference.size, 1))
+        for start in range(0, len(outputs), count):
+            some = outputs[start : start + count]
+            tiled = np.broadcast_to(reference, (len(some), *reference.shape)).reshape(-1, *reference.shape[1:])
+            parts = self._sweep.score(tiled, np.concatenate(some), np.tile(np.arange(*span), len(some)))
+            for i, candidate in enumerate(candidates[start : start + count]):
+                rows = slice(i * len(reference), (i + 1) * len(reference))
+                for cell in candidate.cells:
+                    self._table.put(*cell, span[0], {name: values[rows] for name, values in parts.items()})
 
 
-def _with_raw(values: Values, sources: Iterable[str]) -> Values:
-    """Model inputs before their quantizer are the fed values themselves."""
-    missing = [s for s in sources if s not in values and s.startswith(RAW)]
-    return {**values, **{s: values[s.removeprefix(RAW)] for s in missing}} if missing else values
+class _Ticker:
+    """Progress of a pass among all samples, told a few times a second."""
+
+    def __init__(self, progress: Progress, start: int, stop: int, first: int, last: int) -> None:
+        self._progress, self.total, self._done = progress, 1, 0
+        self._from, self._share = (first - start) / (stop - start), (last - first) / (stop - start)
+        self._told = 0.0
+
+    def __call__(self, message: str) -> None:
+        """One change is about to run."""
+        self._done += 1
+        now = time.monotonic()
+        if now - self._told > TELL_SECONDS:
+            self._told = now
+            self._progress(min(self._from + self._share * self._done / self.total, 1.0), message)
 
 
-def _known(table: Table, candidate: Candidate, first: int) -> bool:
-    """Whether the cell already has its score at this sample, from a cache or an earlier run."""
+def _segment(candidate: Candidate) -> int:
+    assert candidate.tail is not None
+    return candidate.tail.place.segment
+
+
+def _known(table: Table, candidate: Candidate, first: int, last: int) -> bool:
+    """Whether the cell already has its scores at these samples, from a cache or an earlier run."""
     kl = table.parts.get("kl")
-    return kl is not None and bool(np.isfinite(kl[candidate.item, candidate.precision, first]))
-
-
-def _content(change: Quantization, base: Quantization) -> tuple[str, ...]:
-    names = changed(base, change)
-    every = {**change.activations, **change.constants, **change.biases}
-    return tuple(sorted(f"{n}={every[n].key() if n in every else 'float'}" for n in names))
+    return kl is not None and bool(np.isfinite(kl[candidate.item, candidate.precision, first:last]).all())
