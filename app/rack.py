@@ -15,8 +15,9 @@ from app import recipes
 from app.bench import Bench
 from app.rack_codec import LETTERS, pack, pack_set
 from app.rack_edits import Memory, shown
-from app.readable import describe, kind, op_name
+from app.readable import brief, kind, op_name
 from app.readouts import BUDGET
+from app.sensitivity.budget import budget_of
 from app.table import illegal
 
 Data = dict[str, Any]
@@ -65,7 +66,7 @@ def graph(bench: Bench) -> Data:
     for layer, block in zip(bench.layers, blocks(bench.layers), strict=True):
         params, full = int(layer.get("params") or 0), int(layer.get("fp32_size_bytes") or 0)
         values = min(params, _count(layer))
-        rows.append({"n": layer["name"], "b": block, "k": kind(layer), "o": op_name(layer), "t": describe(layer), "v": values,
+        rows.append({"n": layer["name"], "b": block, "k": kind(layer), "o": op_name(layer), "t": brief(layer), "v": values,
                      "f": max(0, full - values * 4), "c": int(layer.get("macs") or 0)})
     return {"layers": rows}
 
@@ -176,6 +177,7 @@ def scored(found: tuple[str, Mapping[str, Mapping[str, float]]] | None, curve: M
     if found is None:
         return None
     kind, rows = found
+    bears = budget_of(curve)
     fitted = None if curve is None else {"knots": curve["knots"], "enough": curve["enough"], "beyond": curve["beyond"]}
     return {"kind": kind, "scores": rows, "curve": fitted, "fp32": None if curve is None else curve["fp32"].get("value"),
-            "unit": unit, "drop": BUDGET}
+            "unit": unit, "budget": bears.nats, "fitted": bears.fitted, "drop": BUDGET}

@@ -37,3 +37,15 @@ def describe(layer: Mapping[str, Any]) -> str:
     if out:
         words.append(f"output {shape_text(out)}")
     return ", ".join(words)
+
+
+def brief(layer: Mapping[str, Any]) -> str:
+    """A layer in a few words: op and kernel, channels, size of its output."""
+    shape, out = list(layer.get("weight_shape") or []), list(layer.get("output_shape") or [])
+    name = op_name(layer)
+    if len(shape) < 4:
+        return f"{name} {shape_text(shape)}" if shape else name
+    kernel = "" if kind(layer) == "pw" else " " + "\u00d7".join(str(k) for k in shape[2:])
+    inputs = shape[0] if kind(layer) == "dw" else shape[1]
+    where = f" at {chr(215).join(str(d) if d is not None else '?' for d in out[2:])}" if len(out) > 2 else ""
+    return f"{name}{kernel}, {inputs} to {shape[0]} channels{where}"

@@ -95,7 +95,7 @@ def drop(bench: Bench, said: Predicted | None = None) -> Part:
         decibels = said.sqnr_db if said is not None else None
         sub = [] if decibels is None else [[f"SQNR {numbers.figure(decibels, 'dB')} dB predicted", ""]]
         return {"num": numbers.figure(None, unit), "unit": "", "sub": sub, "flips": [], "fill": 0, "mark": 0.5, "title": "",
-                "dot": None, "band": None}
+                "label": "Drop, paired", "dot": None, "band": None}
     ends = numbers.bounds(found)
     lost, won = found.get("flips_lost"), found.get("flips_won")
     flips = [] if lost is None else [[f"{lost:,}", "b"], ["lost", ""], [f"{won:,}", "b"], ["won", ""]]
@@ -119,7 +119,8 @@ def _drop(unit: str, value: float, ends: tuple[float, float] | None, flips: list
     tone = "hot" if value > BUDGET else "mid" if value > 0.6 * BUDGET else "ok"
     return {"num": numbers.figure(value, unit), "unit": "pp" if unit == "%" else unit, "sub": sub, "flips": flips, "tone": tone,
             "mark": _place(BUDGET), "fill": _place(value), "dot": dot, "band": [_place(e) for e in ends] if ends else None,
-            "title": title + "The mark is 2 points; the gauge begins at 1 point won."}
+            "title": title + "The mark is 2 points; the gauge begins at 1 point won.",
+            "label": "Drop, predicted" if dot == "hollow" else "Drop, paired"}
 
 
 def _place(value: float) -> float:

@@ -7,6 +7,7 @@ from pathlib import Path
 STATIC = Path(__file__).resolve().parent / "static"
 PAGE_SHEETS = ("page.css", "projects.css")
 
+EARLY = {"readout": 98, "rack": 440, "layers": 264, "heat": 176, "graph": 240, "plots": 224}
 TOKENS: dict[str, dict[str, str]] = {
     "dark": {
         "bg": "#0B0E13", "surface": "#12161D", "chassis": "#191F28", "raised": "#2B3543", "raised2": "#1F2733",
@@ -40,10 +41,18 @@ def _properties(theme: str) -> str:
     return ";".join(f"--{name}:{value}" for name, value in tokens(theme).items())
 
 
-def component_css() -> str:
-    """Custom properties of both themes for a component's shadow root, whose element carries `data-theme`."""
-    early = ".readoutroot{min-height:98px}.layersroot{min-height:264px}.rackroot{min-height:440px}.heatroot{min-height:176px}.graphroot{min-height:240px}\n"  # the sheet comes a moment later: no jump
-    return early + "\n".join(f".bm[data-theme={name}]{{{_properties(name)}}}" for name in TOKENS)
+def tokens_css() -> str:
+    """Custom properties of both themes for a component's shadow root, whose element carries `data-theme`.
+
+    The browser fetches them once as `static/tokens.css`: inline, they would travel with every rerun. After a change here:
+    `python -m app.theme`.
+    """
+    return "".join(f".bm[data-theme={name}]{{{_properties(name)}}}\n" for name in TOKENS)
+
+
+def early_css(name: str) -> str:
+    """The height that a component's root has before its sheets are there, so that the page does not jump."""
+    return f".{name}root{{min-height:{EARLY.get(name, 0)}px}}"
 
 
 @lru_cache(maxsize=4)
@@ -51,3 +60,7 @@ def page_css(theme: str) -> str:
     """The page's own sheet: the tokens, and the rules of the sheets that paint Streamlit's widgets."""
     sheets = "\n".join((STATIC / name).read_text(encoding="utf-8") for name in PAGE_SHEETS)
     return f":root{{{_properties(theme)}}}\n{sheets}"
+
+
+if __name__ == "__main__":
+    (STATIC / "tokens.css").write_text(tokens_css(), encoding="utf-8")

@@ -18,12 +18,16 @@ def resolved_layer(bench: Bench, name: str) -> Facts:
     return next((x for x in found if x["name"] == name), {})
 
 
+def precision_text(resolved: Facts) -> str:
+    """The layer's effective precision on a cap."""
+    return "float" if resolved.get("bypassed") else str(resolved.get("precision") or "\u2013").upper()
+
+
 def layer_facts(bench: Bench, layer: Facts, resolved: Facts) -> list[tuple[str, str, str]]:
     """The layer's key figures."""
     size, unit = numbers.size(float(resolved.get("size_bytes") or layer.get("fp32_size_bytes") or 0))
     measured = {x["name"]: x.get("sqnr_db") for x in (bench.report or bench.before or {}).get("layers", [])}
-    precision = "float" if resolved.get("bypassed") else str(resolved.get("precision") or "\u2013").upper()
-    return [("precision", precision, ""), ("SQNR", numbers.figure(measured.get(layer["name"]), "dB"), "dB"),
+    return [("SQNR", numbers.figure(measured.get(layer["name"]), "dB"), "dB"),
             ("size", size, unit), ("params", numbers.count_text(layer.get("params") or 0), ""),
             ("MACs", numbers.count_text(layer.get("macs") or 0), "")]
 

@@ -8,14 +8,16 @@ from importlib import import_module
 import streamlit as st
 
 from app import bench as benches
-from app import markup, prediction, rack, rack_edits, readouts, recipes, shell, state
+from app import markup, numbers, prediction, rack, rack_edits, readouts, recipes, shell, state
 from app.app_pages import calibration, inspector, recipe_panel
 from app.bench import Bench
 from app.components.layers import layers
 from app.components.rack import rack as rack_component
+from app.sensitivity import ask
+from app.sensitivity.view import View
 from app.state import Desk
 from app.table import change_setting, layers_data
-from app.track_record import track_record
+from app.track_record import Track, track_record
 
 GRAPH = "app.app_pages.graph_view"
 
@@ -46,10 +48,17 @@ def draw() -> None:
 
 
 def _go_on(found: Bench) -> None:
-    """While nothing else is to be done: the scores and the curve for predictions, which nobody has to ask for."""
-    asked = None if found.active else prediction.automatic(state.client(), found)
+    """While nothing else is to be done: the curve for predictions, or scores for the meters; nobody has to ask for them."""
+    client = state.client()
+    if found.active:
+        return
+    verb, asked = prediction.VERB, prediction.automatic(client, found)
+    if asked is None and prediction.scores_for(client, found) is None:
+        seen = View()
+        seen.with_data(ask.measurable(found))
+        verb, asked = ask.VERB, ask.automatic(found, seen, ask.gather(client, found, seen))
     if asked is not None:
-        state.client().submit(found.project.id, prediction.VERB, asked)
+        client.submit(found.project.id, verb, asked)
         st.session_state["again"] = True
 
 
@@ -57,9 +66,18 @@ def _rack(found: Bench, desk: Desk) -> None:
     client = state.client()
     curve = prediction.curve_for(client, found)
     scores = rack.scored(prediction.scores_for(client, found), curve, readouts.metric(found)[1])
-    note = track_record(client, found, 12).words() if curve is not None else ""
+    note = _record(track_record(client, found, 12), readouts.metric(found)[1]) if curve is not None else ""
     live = rack.live(found, desk.rack, desk.selected, desk.current, desk.solo, note)
     rack_component(rack.rack_data(found, desk.rack, state.theme(), live, scores), _on_rack, _on_rack_act)
+
+
+def _record(track: Track, unit: str) -> str:
+    """How good the predictions have been, in one short line."""
+    if track.median is None:
+        return "no prediction measured yet"
+    many = "last prediction" if len(track.pairs) == 1 else f"last {len(track.pairs)} predictions"
+    off = numbers.figure(track.median, unit)
+    return f"{many}: off by {off}{' pp' if unit == '%' else ''} in the median, {track.inside} inside the interval"
 
 
 def _panels() -> dict[str, Callable[[Bench, Desk], None]]:

@@ -1,16 +1,21 @@
-"""The selected layer: its weights on their grid, channels, tensors with their encodings, and why it is as it is."""
+"""The selected layer: its weights on their grid, its score at every precision, channels, tensors, and why it is as it is."""
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import streamlit as st
 
-from app import markup, state, words
+from app import layer_plots, markup, prediction, state, words
 from app.bench import Bench
-from app.figures.histogram import channels_figure, histogram_figure
-from app.figures.template import CONFIG
-from app.readable import describe
+from app.components.plots import plots
+from app.rack import bits
+from app.readable import brief
+from app.sensitivity import ask, cells, rows, scale
+from app.sensitivity.budget import budget_of
+from app.sensitivity.cells import Scores
+from app.sensitivity.view import View
 from app.state import Desk
 
 
@@ -18,35 +23,43 @@ def draw(found: Bench, desk: Desk) -> None:
     """The panel's content."""
     layer = found.layers[min(desk.current, len(found.layers) - 1)]
     resolved = words.resolved_layer(found, str(layer["name"]))
-    st.html(markup.title(str(layer["name"]), "") + markup.text(describe(layer)))
-    st.html(markup.facts(words.layer_facts(found, layer, resolved)))
-    st.html(markup.heading("Why this precision") + markup.text(words.why(found, layer, resolved)))
+    st.html(markup.layer_line(str(layer["name"]), words.precision_text(resolved), brief(layer), words.layer_facts(found, layer, resolved)))
     facts = found.facts or found.facts_before
+    drawn = [] if facts is None else [layer_plots.weights(facts)]
+    drawn += [_ladder(found, layer)]
+    drawn += [] if facts is None else [layer_plots.channels(facts)]
+    plots({"theme": state.theme(), "plots": [p for p in drawn if p is not None]})
+    st.html(markup.heading("Why this precision") + markup.text(words.why(found, layer, resolved)))
     if facts is None:
         st.html(markup.foot("Looking into the layer…" if found.active else "No further facts about this layer."))
         return
-    _weights(facts)
-    _channels(facts)
     _tensors(facts)
 
 
-def _weights(facts: Mapping[str, Any]) -> None:
-    histogram = facts.get("histogram")
-    if not histogram or not histogram.get("counts"):
-        return
-    low, high, step = words.clip(facts)
-    st.html(markup.caption(*words.weights_caption(facts)))
-    figure = histogram_figure(state.theme(), histogram, low, high, step, height=206, title="weight value")
-    st.plotly_chart(figure, theme=None, key="weights", config=CONFIG)
+def _ladder(found: Bench, layer: Mapping[str, Any]) -> layer_plots.Plot | None:
+    """Scores with their intervals where the layers were scored one by one, else the sums' own scores."""
+    name, now = str(layer["name"]), rows.current_precision(found, str(layer["name"]))
+    scores = scores_of(found)
+    if name not in scores.items:
+        return layer_plots.ladder([], None, "")
+    drawn = rows.ladder_rows(scores, name, rows.refusals(found, scores), now)
+    return layer_plots.ladder(drawn, scale.fair_line(scores), "output KL, nats per sample")
 
 
-def _channels(facts: Mapping[str, Any]) -> None:
-    ranges = facts.get("channels") or {}
-    low, high = list(ranges.get("low") or []), list(ranges.get("high") or [])
-    if len(low) < 2:
-        return
-    st.html(markup.caption("Ranges by output channel", f"{len(low)} channels; amber 3 times, red 6 times the usual"))
-    st.plotly_chart(channels_figure(state.theme(), low, high), theme=None, key="channels", config=CONFIG)
+def scores_of(found: Bench) -> Scores:
+    """The additive scores that are known, with the budget that the curve gives."""
+    client = state.client()
+    curve = prediction.curve_for(client, found)
+    known = ask.gather(client, found, View(mode="one-on"))
+    if known.estimate or known.exact:
+        return _ordered(replace(cells.merge(known.estimate, known.exact), budget=budget_of(curve)))
+    told = prediction.scores_for(client, found)
+    return Scores() if told is None else _ordered(replace(cells.of_rows(told[1], told[0] != "exact"), budget=budget_of(curve)))
+
+
+def _ordered(scores: Scores) -> Scores:
+    """Precisions as on the faders: the most bits first."""
+    return replace(scores, precisions=tuple(sorted(scores.precisions, key=bits, reverse=True)))
 
 
 def _tensors(facts: Mapping[str, Any]) -> None:

@@ -36,4 +36,4 @@ def loader(scripts: Sequence[str], sheets: Sequence[str]) -> str:
 def register(name: str, scripts: Sequence[str], sheets: Sequence[str]) -> Callable[..., Any]:
     """A component whose root element has the class `<name>root`."""
     return st.components.v2.component(name, html=f'<div class="bm {name}root"></div>',
-                                      css=theme.component_css(), js=loader(scripts, sheets))
+                                      css=theme.early_css(name), js=loader(scripts, ["tokens.css", *sheets]))

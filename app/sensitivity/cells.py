@@ -113,6 +113,14 @@ def merge(estimate: Result | None, exact: Result | None, score: str = "kl") -> S
     )
 
 
+def of_rows(rows: Mapping[str, Mapping[str, float]], estimate: bool) -> Scores:
+    """Scores of layers without intervals: layer → precision → nats, as they are summed for predictions."""
+    items = tuple(n for n in rows if n != "*")
+    precisions = tuple(dict.fromkeys(p for by in rows.values() for p in by))
+    known = {(n, p): Cell(v, None, None, 0, estimate) for n in items for p, v in rows[n].items()}
+    return Scores(items, precisions, "estimate" if estimate else "one-on", cells=known, members={n: (n,) for n in items})
+
+
 def _items(answers: Sequence[Result]) -> tuple[str, ...]:
     """All items, in the order of the answer that has most."""
     longest = max(answers, key=lambda a: len(a.get("members", [])))

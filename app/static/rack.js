@@ -49,7 +49,7 @@ class Rack {
     this.data = data;
     if (fresh) this.open(PARTS.get(data.have.graph));
     if (ruled) State.setRules(S, PARTS.get(data.have.rules));
-    if (scored) this.scores = data.have.scores ? Predict.read(PARTS.get(data.have.scores)) : null;
+    if (scored) this.scores = data.have.scores ? PARTS.get(data.have.scores) : null;
     this.sqnr = data.have.sqnr ? PARTS.get(data.have.sqnr).db : null;
     this.have = data.have;
     // Until the recipe is resolved, bytes and bit operations stay what the hand made of them.

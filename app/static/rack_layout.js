@@ -17,11 +17,15 @@ const SIZES = {
   overview: (n, fit) => (n > 120 ? { w: clamp(fit(2, 12), 3.6, 18), gap: 2, group: 12 } : { w: clamp(fit(3, 22), 3.6, 18), gap: 3, group: 22 }),
 };
 
+// Blocks stand apart; single layers beside each other do not.
+const apart = (a, b) => a.n > 1 || b.n > 1;
+const gaps = (blocks) => blocks.slice(1).filter((b, i) => apart(blocks[i], b)).length;
+
 // The roomiest density in which all strips are in view.
 export function roomiest(S, W) {
   for (const [name, least] of [["console", 46], ["compact", 18]]) {
     const { gap } = SIZES[name](S.n, () => least);
-    if (S.n * least + gap * (S.blocks.length - 1) + 2 * PAD <= W) return name;
+    if (S.n * least + gap * gaps(S.blocks) + 2 * PAD <= W) return name;
   }
   return "overview";
 }
@@ -29,21 +33,21 @@ export function roomiest(S, W) {
 export function layout(S, W, density, folded) {
   const isFolded = (b) => b.n > 1 && folded.has(`${b.name}@${b.i0}`), closed = S.blocks.filter(isFolded);
   const single = S.n - closed.reduce((sum, b) => sum + b.n, 0);
-  const fit = (gap, group) => (W - 2 * PAD - gap * (S.blocks.length - 1) - group * closed.length) / Math.max(1, single);
+  const fit = (gap, group) => (W - 2 * PAD - gap * gaps(S.blocks) - group * closed.length) / Math.max(1, single);
   const { w, gap, group } = SIZES[density](S.n, fit), items = [], blocks = [];
   let x = PAD;
-  for (const b of S.blocks) {
+  for (const [k, b] of S.blocks.entries()) {
+    if (k) x += apart(S.blocks[k - 1], b) ? gap : 0;
     const block = { ...b, key: `${b.name}@${b.i0}`, x, fold: isFolded(b), ids: range(b.i0, b.i0 + b.n - 1) };
     if (block.fold) items.push({ group: true, block, ids: block.ids, x, w: group });
     else for (const i of block.ids) items.push({ group: false, block, ids: [i], x: x + (i - b.i0) * w, w });
     x += block.fold ? group : w * b.n;
     block.x1 = x;
     blocks.push(block);
-    x += gap;
   }
   const itemOf = new Array(S.n);
   items.forEach((it, k) => it.ids.forEach((i) => (itemOf[i] = k)));
-  const L = { items, blocks, itemOf, w, W, density, tiny: w < 9, total: Math.max(W, x - gap + PAD), meterTop: { console: 80, compact: 84, overview: 46 }[density] };
+  const L = { items, blocks, itemOf, w, W, density, tiny: w < 9, total: Math.max(W, x + PAD), meterTop: { console: 80, compact: 84, overview: 46 }[density] };
   L.brackets = density === "overview" && blocks.length > 30 ? stages(blocks) : blocks;
   L.prefix = prefix(L.brackets.filter((b) => b.name.includes(".")).map((b) => b.name));
   return L;

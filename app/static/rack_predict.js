@@ -7,28 +7,13 @@ const State = await import(`./rack_state.js${q}`);
 const NATS = 0.05; // the budget while no curve says what it stands for
 const REST = "*"; // all that no layer reads, at the base precision
 
-// `part`: {kind, scores: {layer: {precision: nats}}, curve (or null), drop (the budget), unit}. Kept with what follows from it once.
-export function read(part) {
-  return { ...part, budget: budgetOf(part), estimate: part.kind !== "exact" };
-}
+// Scores arrive as {kind, scores: {layer: {precision: nats}}, curve (or null), budget in nats, fitted, drop, fp32, unit}.
 
 // One layer's score at a precision: 0 in float and for what has nothing to quantize, null where it is not known.
 export function scoreAt(scores, name, precision) {
   if (!scores) return null;
   const row = scores.scores[name];
   return !counts(precision) || !row ? 0 : Object.hasOwn(row, precision) ? Math.max(0, row[precision]) : null;
-}
-
-// The sum of scores at which the curve predicts the budgeted drop; beyond its last knot it goes on as it came.
-export function budgetOf({ curve, drop }) {
-  const knots = curve?.enough ? curve.knots : [];
-  const i = knots.findIndex((k) => k[1] >= drop);
-  if (i > 0) {
-    const [a, b] = [knots[i - 1], knots[i]];
-    return a[0] + ((b[0] - a[0]) * (drop - a[1])) / (b[1] - a[1]);
-  }
-  const last = knots.at(-1);
-  return i === 0 ? knots[0][0] : last?.[1] > 0 ? (last[0] * drop) / last[1] : NATS;
 }
 
 // What every name runs at now, with the base for the rest; a solo leaves all else in float.
@@ -51,7 +36,7 @@ export function view(scores, n, whole) {
   const budget = scores?.budget ?? NATS, curve = scores?.curve?.enough ? scores.curve : null, unit = scores?.unit === "%" ? "pp" : "";
   const pointsOf = curve && ((score) => scaled(scores, predict(curve, score)?.value ?? 0));
   const totalWords = whole.score === null ? "" : curve ? M.points(pointsOf(whole.score)) : M.times(whole.score / budget);
-  return { budget, share: M.fair(budget, n), pointsOf, unitWords: unit, budgetWords: curve ? `${scaled(scores, scores.drop).toFixed(0)} ${unit}` : `${NATS} KL`, totalWords };
+  return { budget, share: M.fair(budget, n), pointsOf, unitWords: unit, budgetWords: scores?.fitted ? `${scaled(scores, scores.drop).toFixed(0)} ${unit}` : `${budget} KL`, totalWords };
 }
 
 // The predicted drop for the bar; nothing where there is no telling.

@@ -129,6 +129,7 @@ function overlay(S, p) {
   S.badge.title = "Predicted in this moment from the sum of the layers' scores; measured as soon as the hand rests";
   for (const k of ["acc", "drop"]) S[k].root.dataset.stale = !told;
   if (told) {
+    S.drop.top.firstChild.textContent = "Drop, predicted";
     S.drop.num.textContent = figure(S, p.drop);
     S.drop.unit.textContent = d.acc.unit === "%" ? "pp" : "";
     S.drop.sub.replaceChildren(...words([[`[${figure(S, p.low)}, ${figure(S, p.high)}]`, "hide-n"], [`± ${figure(S, (p.high - p.low) / 2)}`, "only-n"]]));
@@ -170,6 +171,7 @@ function paint(S, d, lib) {
   for (const k of ["acc", "drop", "size", "bops"]) meter(S[k], d[k]);
   S.acc.top.firstChild.textContent = d.acc.label;
   S.flips.replaceChildren(...words(d.drop.flips));
+  S.drop.top.firstChild.textContent = d.drop.label;
   gauge(S, d.drop);
   S.badge.className = "badge " + d.acc.badge;
   S.badge.textContent = d.acc.badgeText;
