@@ -65,3 +65,31 @@ def conv_net(blocks: int = 6, channels: int = 8) -> onnx.ModelProto:
         helper.make_node("Gemm", ["flat", "fc"], ["logits"], name="classifier", transB=1),
     ]
     return proto(nodes, {"x": ["batch", 3, 12, 12]}, {"logits": ["batch", 10]}, constants)
+
+
+def deep_net(blocks: int = 99, channels: int = 12) -> onnx.ModelProto:
+    """Three convs a block, in modules, with residual sums that stay small however many there are: 3 x blocks + 2 layers."""
+    nodes, constants = [], {"stem.w": weights(channels, 1, 3, 3), "branch": np.float32(0.1).reshape(())}
+    nodes.append(helper.make_node("Conv", ["x", "stem.w"], ["t0"], name="stem.conv", pads=[1, 1, 1, 1]))
+    for i in range(blocks):
+        at, last = f"stage{i // 20}.{i % 20}", f"t{i}"
+        for step, (shape, more) in {
+            "expand": ((2 * channels, channels, 1, 1), {}),
+            "depthwise": ((2 * channels, 1, 3, 3), {"pads": [1, 1, 1, 1], "group": 2 * channels}),
+            "project": ((channels, 2 * channels, 1, 1), {}),
+        }.items():
+            constants[f"{at}.{step}.w"] = 1.3 * weights(*shape, seed=i)
+            nodes.append(helper.make_node("Conv", [last, f"{at}.{step}.w"], [f"{at}.{step}.out"], name=f"{at}.{step}.conv", **more))
+            last = f"{at}.{step}.out"
+            if step != "project":
+                nodes.append(helper.make_node("Relu", [last], [f"{at}.{step}.relu"], name=f"{at}.{step}.relu"))
+                last = f"{at}.{step}.relu"
+        nodes.append(helper.make_node("Mul", [last, "branch"], [f"{at}.small"], name=f"{at}.mul"))
+        nodes.append(helper.make_node("Add", [f"t{i}", f"{at}.small"], [f"t{i + 1}"], name=f"{at}.add"))
+    constants["fc"] = weights(10, channels, seed=99)
+    nodes += [
+        helper.make_node("GlobalAveragePool", [f"t{blocks}"], ["pool"], name="pool"),
+        helper.make_node("Flatten", ["pool"], ["flat"], name="flat"),
+        helper.make_node("Gemm", ["flat", "fc"], ["logits"], name="classifier", transB=1),
+    ]
+    return proto(nodes, {"x": ["batch", 1, 12, 12]}, {"logits": ["batch", 10]}, constants)

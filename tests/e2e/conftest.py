@@ -55,37 +55,54 @@ def browser() -> Iterator[Any]:
         found.close()
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[tuple[str, Path]]:
-    """The workbench on a free port; ends with everything it started."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    home = tmp_path / "home"
-    command = [sys.executable, "-m", "streamlit", "run", "app/main.py", "--server.port", str(port), "--server.headless", "true"]
-    with (tmp_path / "server.log").open("wb") as log:
-        process = subprocess.Popen(command, cwd=ROOT, env=os.environ | {"MIXDOWN_HOME": str(home)}, stdout=log, stderr=log)
-    url = f"http://127.0.0.1:{port}/"
-    try:
-        _until_up(url, process)
-        yield url, home
-    finally:
-        process.terminate()
+class Server:
+    """The workbench on a free port, with a home that outlives it."""
+
+    def __init__(self, folder: Path) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.home, self.log = folder / "home", folder / "server.log"
+        self.url = f"http://127.0.0.1:{self.port}/"
+
+    def start(self) -> None:
+        """Serves, and returns once it answers."""
+        command = [sys.executable, "-m", "streamlit", "run", "app/main.py", "--server.port", str(self.port), "--server.headless", "true"]
+        given = os.environ | {"MIXDOWN_HOME": str(self.home), "MIXDOWN_TOUR": os.environ.get("MIXDOWN_TOUR", "off")}
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(command, cwd=ROOT, env=given, stdout=log, stderr=log)
+        for _ in range(240):
+            assert self.process.poll() is None, "the server ended at once"
+            try:
+                with urllib.request.urlopen(self.url + "_stcore/health", timeout=2):
+                    return
+            except OSError:
+                time.sleep(0.25)
+        raise AssertionError("the server did not start within 60 s")
+
+    def kill(self) -> None:
+        """Ends it as a crash does."""
+        self.process.kill()
+        self.process.wait(10)
+
+    def stop(self) -> None:
+        """Ends it with everything it started."""
+        self.process.terminate()
         try:
-            process.wait(10)
+            self.process.wait(10)
         except subprocess.TimeoutExpired:
-            process.kill()
+            self.process.kill()
 
 
-def _until_up(url: str, process: subprocess.Popen[bytes]) -> None:
-    for _ in range(240):
-        assert process.poll() is None, "the server ended at once"
-        try:
-            with urllib.request.urlopen(url + "_stcore/health", timeout=2):
-                return
-        except OSError:
-            time.sleep(0.25)
-    raise AssertionError("the server did not start within 60 s")
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    """A server of the workbench, for the length of a test."""
+    made = Server(tmp_path)
+    made.start()
+    try:
+        yield made
+    finally:
+        made.stop()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -106,9 +123,9 @@ def keep(desk: Desk, name: str) -> None:
 
 
 @pytest.fixture
-def desk(request: pytest.FixtureRequest, browser: Any, server: tuple[str, Path]) -> Iterator[Desk]:
+def desk(request: pytest.FixtureRequest, browser: Any, server: Server) -> Iterator[Desk]:
     """A fresh browser window; console errors and requests that leave the machine fail the test."""
-    url, home = server
+    url, home = server.url, server.home
     context = browser.new_context(viewport={"width": 1440, "height": 900}, accept_downloads=True)
     made = Desk(context.new_page(), url, home)
     inside = (url, url.replace("http", "ws"), "data:", "blob:")
