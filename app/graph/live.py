@@ -18,11 +18,15 @@ Data = dict[str, Any]
 Scores = tuple[str, Mapping[str, Mapping[str, float]]]  # kind, and layer → precision → nats a sample
 
 
+DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+
+
 def coded(values: Sequence[Any]) -> list[Any]:
-    """The distinct values, and for each place the number of its value: most layers say the same."""
+    """The distinct values, and for each place the number of its value, one digit each where 36 do: most layers say the same."""
     distinct = list(dict.fromkeys(values))
     place = {value: i for i, value in enumerate(distinct)}
-    return [distinct, [place[value] for value in values]]
+    at = [place[value] for value in values]
+    return [distinct, "".join(DIGITS[i] for i in at) if len(distinct) <= len(DIGITS) else at]
 
 
 def facts(drawing: Drawing, layers: Sequence[Mapping[str, Any]]) -> Data:
@@ -56,7 +60,7 @@ def layer_columns(bench: Bench, scores: Scores | None, budget: float) -> Data:
         "why": coded([str(row.get("reason") or "") for row in found]), "legal": coded([bool(row.get("legal", True)) for row in found]),
         "size": [int(row.get("size_bytes") or x.get("fp32_size_bytes") or 0) for row, x in zip(found, bench.layers, strict=True)],
         "score": [None if v is None else _figures(max(v, 0.0) / fair) for v in value],
-        "value": [None if v is None else _figures(v) for v in value], "kind": kind, "steps": [scale.WATCH, scale.HOT],
+        "fair": fair, "kind": kind, "steps": [scale.WATCH, scale.HOT],
         "stale": bench.resolved is None,
     }
 
@@ -98,5 +102,5 @@ def live(client: Any, bench: Bench, drawing: Drawing) -> Data:
     placed = marks(drawing, resolved.get("changes") or [])
     return layer_columns(bench, prediction.scores_for(client, bench), budget) | {
         "types": types(drawing, resolved), "changes": resolved.get("boundaries"),
-        "marks": [[m.edge, m.node, int(m.begins), m.words] for m in placed],
+        "marks": [[m.edge, m.node, int(m.begins)] for m in placed], "said": coded([m.words for m in placed]),
     }

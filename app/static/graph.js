@@ -85,10 +85,10 @@ function begin(S, d) {
 }
 
 function show(S, places) {
-  if (S.g?.places === places && S.g.facts.id === S.d.graph) return void (S.marks = S.lib.markPlaces(S.g, S.d.live.marks));
+  if (S.g?.places === places && S.g.facts.id === S.d.graph) return void (S.marks = S.lib.markPlaces(S.g, S.d.live.marks, S.d.live.said));
   const before = S.g?.places, anchor = S.g && S.anchor != null && S.g.box(S.anchor);
   S.g = S.lib.joined(FACTS.get(S.d.graph), places);
-  S.marks = S.lib.markPlaces(S.g, S.d.live.marks);
+  S.marks = S.lib.markPlaces(S.g, S.d.live.marks, S.d.live.said);
   S.asked = null;
   S.hovers(null);
   if (!before || !anchor || S.fitted) S.v = S.w ? S.lib.fit(places, S.w, S.h) : S.v;
@@ -138,7 +138,7 @@ function paint(S) {
   const t = S.move ? Math.min(1, (performance.now() - S.move.t0) / 220) : 1;
   if (t >= 1) S.move = null;
   const look = (i) => S.lib.look(S.live, S.mode, i);
-  S.lib.paint(S.canvas.getContext("2d"), { g: S.g, p: S.lib.between(S.move?.from, S.g.places, t), v: S.v, c: S.c, w: S.w, h: S.h, dpr: S.dpr, live: S.live, look, sel: S.sel, at: S.at, hover: S.hover, marks: S.move ? [] : S.marks, marked: S.marked, lit: S.lit, fade: t * t, focus: S.focus });
+  S.lib.paint(S.canvas.getContext("2d"), { g: S.g, p: S.lib.between(S.move?.from, S.g.places, t), v: S.v, c: S.c, w: S.w, h: S.h, dpr: S.dpr, live: S.live, look, value: S.lib.value, sel: S.sel, at: S.at, hover: S.hover, marks: S.move ? [] : S.marks, marked: S.marked, lit: S.lit, fade: t * t, focus: S.focus });
   if (S.move) S.repaint();
 }
 

@@ -8,10 +8,9 @@ export function figure(x) {
   return `${minus(mantissa)} × 10⁻${[...power].map((d) => SUPER[d]).join("")}`;
 }
 const bytes = (n) => (n >= 1e6 ? (n / 1e6).toFixed(2) + " MB" : n >= 1e3 ? (n / 1e3).toFixed(1) + " kB" : n + " B");
-const at = ([distinct, which], i) => distinct[which[i]];
 
 // Rows of [what, figure] and sentences for a node.
-export function nodeWords(g, live, i, { times, percent, short }) {
+export function nodeWords(g, live, i, { times, percent, short, value: at }) {
   const [name, op, kind, layer, , parts, shape] = g.facts.nodes[i], rows = [], notes = [];
   const head = [op, parts].filter(Boolean).join(": ");
   if (shape) rows.push(["output", shape]);
@@ -24,7 +23,7 @@ export function nodeWords(g, live, i, { times, percent, short }) {
     rows.push(["size", `${bytes(live.size[layer])}, ${percent(live.size[layer] / live.total)} of all`]);
     const x = live.score[layer];
     rows.push(["sensitivity", x == null ? "not scored at this precision" : `${times(x)}× its fair share`]);
-    if (x != null) rows.push([`${live.kind}, output KL`, `${figure(live.value[layer])} nats`]);
+    if (x != null) rows.push([`${live.kind}, output KL`, `${figure(Number((x * live.fair).toPrecision(3)))} nats`]);
     if (at(live.why, layer)) notes.push(at(live.why, layer));
     if (!at(live.legal, layer)) notes.push("The target cannot run this precision.");
   }
@@ -33,7 +32,7 @@ export function nodeWords(g, live, i, { times, percent, short }) {
   return { title: name, head, rows, notes };
 }
 
-export function blockWords(g, live, name, folded, { times, percent, short }) {
+export function blockWords(g, live, name, folded, { times, percent, short, value: at }) {
   const inside = g.facts.nodes.filter((n) => n[7] === name || n[7].startsWith(name + ".") || n[7].startsWith(name + "/"));
   const layers = inside.map((n) => n[3]).filter((l) => l >= 0), size = layers.reduce((s, l) => s + live.size[l], 0);
   const kinds = [...new Set(layers.map((l) => at(live.eff, l)))].map(short), scores = layers.map((l) => live.score[l]).filter((x) => x != null);

@@ -166,7 +166,7 @@ export function clipped(ctx, words, room) {
 
 // The corner says that the effective precision is not the one asked for; a line along the side, that the target cannot run it.
 function flags(ctx, s, b, layer) {
-  const { live, c } = s, at = ([d, x]) => d[x[layer]];
+  const { live, c } = s, at = (list) => s.value(list, layer);
   if (!at(live.legal)) {
     ctx.fillStyle = c.hot;
     ctx.fillRect(b[0], b[1] + 4, 3, b[3] - 8);

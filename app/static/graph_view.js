@@ -73,13 +73,13 @@ export function neighbour(g, at, key) {
 }
 
 // Marks of changes of type: on the line that enters or leaves a node; those in one place are one mark with all their words.
-export function markPlaces(g, marks) {
+export function markPlaces(g, marks, said) {
   const found = new Map();
-  for (const [edge, node, begins, words] of marks) {
+  for (const [k, [edge, node, begins]] of marks.entries()) {
     const at = spot(g, edge, node, begins);
     const key = at.map((c) => c.toFixed(0)).join();
     const one = found.get(key) || found.set(key, { x: at[0], y: at[1], node, words: [], inside: g.inside[node] >= 0 && (edge < 0 || hidden(g, edge)) }).get(key);
-    one.words.push(words);
+    one.words.push(value(said, k));
   }
   return [...found.values()];
 }
@@ -120,7 +120,7 @@ export const percent = (x) => (x >= 0.1 ? (100 * x).toFixed(0) : x >= 0.0005 ? (
 export const step = (x, [watch, hot]) => (x == null ? "off" : x > hot ? "hot" : x > watch ? "mid" : "ok");
 // As in the heatmap: two and a half decades below the first step, full from there.
 export const strength = (x, [watch]) => (x == null || x <= 0 ? 0.12 : Math.min(1, Math.max(0.12, 1 + Math.log10(x / watch) / 2.5)));
-export const value = ([distinct, at], i) => distinct[at[i]];
+export const value = ([distinct, at], i) => distinct[typeof at === "string" ? parseInt(at[i], 36) : at[i]]; // the i-th of values that came coded
 
 // How a layer is painted in a mode: token, strength 0 to 1, and its figure.
 export function look(live, mode, i) {
@@ -132,5 +132,5 @@ export function look(live, mode, i) {
     const s = live.size[i] / live.total;
     return { token: "ghost", strength: 0.06 + 0.8 * Math.sqrt(live.size[i] / live.largest), text: percent(s) };
   }
-  return { token: "accent", strength: live.shade[live.eff[1][i]], text: short(value(live.eff, i)), unknown: value(live.eff, i) === "float" };
+  return { token: "accent", strength: live.shade[live.eff[0].indexOf(value(live.eff, i))], text: short(value(live.eff, i)), unknown: value(live.eff, i) === "float" };
 }

@@ -72,14 +72,16 @@ def test_live_columns_say_requested_effective_and_why(client: Client, tmp_path: 
     said = live(client, found, drawing)
 
     def value(key: str, i: int) -> Any:
-        return said[key][0][said[key][1][i]]
+        distinct, at = said[key]
+        return distinct[int(at[i], 36)]
 
     assert (value("req", 1), value("eff", 1)) == ("w4a8", "w8a8")
     assert "8 bits at least" in value("why", 1)
     assert value("eff", 3) == "float" and value("own", 1) and not value("own", 2)
     assert said["score"] == [None] * 9, "nothing is scored yet"
     assert said["changes"] == 2
-    assert said["marks"] == [[1, 2, 0, "a8 → a16 here: costs a requantization"], [1, 1, 1, "fp16 → a8 here: costs a quantization"]]
+    assert said["marks"] == [[1, 2, 0], [1, 1, 1]]
+    assert [value("said", i) for i in (0, 1)] == ["a8 → a16 here: costs a requantization", "fp16 → a8 here: costs a quantization"]
 
 
 def test_marks_find_their_edges(client: Client, tmp_path: Path) -> None:
@@ -101,4 +103,5 @@ def test_fewer_bits_are_painted_more_strongly() -> None:
     assert shades == sorted(shades) and len(set(shades)) == len(shades)
     assert shade_of("w8a8") < shade_of("w4a16") < shade_of("w4a8")
     assert shade_of("float") == 0 and shade_of("w3a8") > shade_of("w4a8")
-    assert coded(["a", "b", "a"]) == [["a", "b"], [0, 1, 0]]
+    assert coded(["a", "b", "a"]) == [["a", "b"], "010"]
+    assert coded(range(40)) == [list(range(40)), list(range(40))]

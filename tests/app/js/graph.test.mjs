@@ -13,9 +13,9 @@ const open = { id: "open", w: 300, h: 260, folded: [], blocks: [[0, 40, 120, 120
   lines: [[[60, 24, 60, 64], [0], 0], [[60, 88, 60, 110], [1], 0], [[60, 134, 60, 190], [2], 0], [[60, 88, 100, 110, 100, 134, 65, 190], [3], 0], [[60, 214, 60, 224, 150, 224, 150, -10, 230, -10, 230, 0], [4], 1]] };
 const folded = { ...open, id: "folded", blocks: [], folded: [[20, 60, 80, 34, "k", "k", [1, 2]]], nodes: [open.nodes[0], [], [], [40, 120, 40, 24, "Add"], open.nodes[4]],
   lines: [[[60, 24, 60, 60], [0], 0], [[60, 94, 60, 120], [2, 3], 0], open.lines[4]] };
-const coded = (list) => (([d]) => [d, list.map((v) => d.indexOf(v))])([[...new Set(list)]]);
+const coded = (list) => (([d]) => [d, list.map((v) => d.indexOf(v).toString(36)).join("")])([[...new Set(list)]]);
 const live = { eff: coded(["w4a8", "w8a8", "float"]), req: coded(["w4a8", "w4a8", "w8a8"]), own: coded([true, true, false]), shade: [0.87, 0.67, 0], legal: coded([true, true, true]),
-  why: coded(["", "depthwise weights have 8 bits at least", ""]), size: [100, 300, 600], total: 1000, largest: 600, score: [8, 0.5, null], value: [0.02, 0.001, null], kind: "estimate", steps: [2, 6], types: coded(["a8", "", "", "a16", ""]) };
+  why: coded(["", "depthwise weights have 8 bits at least", ""]), size: [100, 300, 600], total: 1000, largest: 600, score: [8, 0.5, null], fair: 0.002, kind: "estimate", steps: [2, 6], types: coded(["a8", "", "", "a16", ""]) };
 
 test("the whole picture fits, small ones are not blown up, and zooming keeps the point under the hand", () => {
   const v = view.fit(open, 500, 300);
@@ -52,9 +52,9 @@ test("arrow keys go along the edges, and sideways to the next column", () => {
 });
 
 test("marks stand on the line at the node, those in one place are one, and a folded block wears those inside it", () => {
-  const g = view.joined(facts, open), found = view.markPlaces(g, [[3, 3, 0, "a8 → a16"], [1, 1, 1, "a16 → a8"], [3, 3, 0, "again"], [-1, 2, 0, "inside"]]);
+  const g = view.joined(facts, open), found = view.markPlaces(g, [[3, 3, 0], [1, 1, 1], [3, 3, 0], [-1, 2, 0]], coded(["a8 → a16", "a16 → a8", "again", "inside"]));
   assert.deepEqual(found.map((m) => [m.x, m.y, m.words.length]), [[65, 184, 2], [60, 94, 1], [88, 112, 1]]);
-  const [inner] = view.markPlaces(view.joined(facts, folded), [[1, 2, 0, "w"]]);
+  const [inner] = view.markPlaces(view.joined(facts, folded), [[1, 2, 0]], coded(["w"]));
   assert.ok(inner.inside && inner.x <= 100 && inner.y <= 70);
 });
 
@@ -110,7 +110,7 @@ const recorder = () => {
 const c = Object.fromEntries(["surface", "chassis", "raised2", "line", "text", "text2", "text3", "accent", "ok", "mid", "hot", "off", "tick", "ghost"].map((n, i) => [n, "#" + (0x222222 + i * 0x0a0a0a).toString(16)]));
 const shown = (places, extra = {}) => {
   const ctx = recorder(), g = view.joined(facts, places);
-  paint(ctx, { g, p: places, v: { k: 1, x: 0, y: 0 }, c, w: 500, h: 300, dpr: 1, live, look: (i) => view.look(live, "precision", i), mode: "precision", sel: new Set(), at: 0, hover: null, marks: [], marked: -1, lit: new Set(), fade: 1, ...extra });
+  paint(ctx, { g, p: places, v: { k: 1, x: 0, y: 0 }, c, w: 500, h: 300, dpr: 1, live, look: (i) => view.look(live, "precision", i), value: view.value, mode: "precision", sel: new Set(), at: 0, hover: null, marks: [], marked: -1, lit: new Set(), fade: 1, ...extra });
   return ctx.said;
 };
 
