@@ -19,6 +19,7 @@ from app.readable import brief, kind, op_name
 from app.readouts import BUDGET
 from app.sensitivity.budget import budget_of
 from app.table import illegal
+from engine.errors import BadInput
 
 Data = dict[str, Any]
 FLOATS = {"fp32": (32, 32), "fp16": (16, 16), "bf16": (16, 16)}
@@ -116,8 +117,9 @@ def sqnr(bench: Bench) -> Data | None:
     return {"db": [None if (v := found.get(x["name"])) is None else round(float(v), 1) for x in bench.layers]} if found else None
 
 
-def live(bench: Bench, memory: Memory, selected: Iterable[int], current: int, solo: Iterable[int] = (), note: str = "") -> Data:
-    """What an edit changes: requests, effective precisions, mutes, selection, totals."""
+def live(bench: Bench, memory: Memory, selected: Iterable[int], current: int, solo: Iterable[int] = (), note: str = "",
+         other: str | None = None) -> Data:
+    """What an edit changes: requests, effective precisions, mutes, selection, totals; `other`: the recipe of the other snapshot."""
     names, asked = detents(bench), recipes.requests(bench.doc, bench.layers)
     place = {p: i for i, p in enumerate(names)}
     effective, extra, why = _effective(bench, asked, place)
@@ -128,8 +130,19 @@ def live(bench: Bench, memory: Memory, selected: Iterable[int], current: int, so
             "prec": pack([place.get(r.precision, place[recipes.base(bench.doc)]) for r in asked]),
             "eff": pack(effective), "extra": extra, "why": why, "mute": pack_set(i for i, r in enumerate(asked) if r.bypassed),
             "solo": pack_set(solo), "sel": pack_set(selected), "cur": current, "size": cost.get("size_bytes") or full, "fp32": full,
-            "exact": bench.resolved is not None,
+            "exact": bench.resolved is not None, "other": None if other is None else _requested(bench, other, place),
             "bops": cost.get("bops") or 0, "fp32bops": cost.get("fp32_bops") or 0, "note": note}
+
+
+def _requested(bench: Bench, text: str, place: Mapping[str, int]) -> str | None:
+    """What another recipe asks for, where it can be read and its base is among the detents."""
+    try:
+        doc = recipes.read(text)
+    except BadInput:
+        return None
+    base = place.get(recipes.base(doc))
+    asked = recipes.requests(doc, bench.layers)
+    return None if base is None else pack([-1 if r.bypassed else place.get(r.precision, -1) for r in asked])
 
 
 def _effective(bench: Bench, asked: Sequence[recipes.Request], place: Mapping[str, int]) -> tuple[list[int], list[str], dict[str, str]]:

@@ -10,11 +10,11 @@ from urllib.parse import urlencode
 import streamlit as st
 
 from app import bench as benches
-from app import choices, guide, markup, notices, press, recipes, state, tour, tray
+from app import choices, guide, markup, notices, press, recipes, slots, state, tour, tray
 from app.bench import Bench
 from app.components.readout import readout
 from app.forecast import forecast
-from app.readouts import readout_data
+from app.readouts import metric, readout_data
 from app.theme import page_css
 from engine.errors import MixdownError
 
@@ -131,6 +131,7 @@ def bar_data(page: str, found: Bench | None) -> Data:
         desk = state.window().desk(found.project.id)
         rev, solo = desk.rev, desk.solo if found.audition else []
         data |= readout_data(found, choices.targets(), forecast(client, found, solo), len(solo)) | {"projects": names, "rev": rev}
+        data["slots"] = slots.slots_data(client, found, metric(found)[1])
     return data
 
 
@@ -164,8 +165,10 @@ def _on_recipe(client: Any, found: Bench, action: str, value: Any) -> str:
     """Undo, redo, target, measure and its cancel; the words of what went wrong, or nothing."""
     project = found.project.id
     try:
-        if action in ("undo", "redo"):
+        if action in ("undo", "redo", "flip"):
             getattr(client, action)(project)
+        elif action == "copy":
+            client.put_aside(project)
         elif action == "target":
             text = recipes.write(recipes.put(found.doc, ["target"], str(value)))
             return benches.edit(client, project, text, f"target {value}")

@@ -67,7 +67,8 @@ def _rack(found: Bench, desk: Desk) -> None:
     curve = prediction.curve_for(client, found)
     scores = rack.scored(prediction.scores_for(client, found), curve, readouts.metric(found)[1])
     note = _record(track_record(client, found, 12), readouts.metric(found)[1]) if curve is not None else ""
-    live = rack.live(found, desk.rack, desk.selected, desk.current, desk.solo, note)
+    other = client.slots(found.project.id).other
+    live = rack.live(found, desk.rack, desk.selected, desk.current, desk.solo, note, other.recipe if other is not None else None)
     rack_component(rack.rack_data(found, desk.rack, state.theme(), live, scores), _on_rack, _on_rack_act)
 
 

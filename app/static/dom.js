@@ -20,6 +20,7 @@ const LINES = {
   undo: "M6.5 3 3 6.5 6.5 10M3.4 6.5H10a3.5 3.5 0 0 1 0 7H7",
   redo: "M9.5 3 13 6.5 9.5 10M12.6 6.5H6a3.5 3.5 0 0 0 0 7h3",
   check: "M3.5 8.5 6.5 11.5 12.5 4.5",
+  copy: "M6 6h7v7H6zM3.5 10V3.5H10",
   chevron: "M5.5 3.5 10 8 5.5 12.5",
 };
 export const icon = (name, size = 16) => {

@@ -15,6 +15,7 @@ export default function ({ data, parentElement, setTriggerValue }, lib) {
   window.__readout = { rev: data.rev, badge: data.acc?.badge, at: performance.now() };
   return () => {
     window.removeEventListener("keydown", S.onKey);
+    window.removeEventListener("desk:flip", S.onFlip);
     window.removeEventListener("desk:moving", S.onMoving);
     window.removeEventListener("desk:preview", S.onPreview);
   };
@@ -43,11 +44,21 @@ function build(root, lib) {
   S.drop.top.append(S.flips);
   S.undo = button("ic", "Undo (Ctrl+Z)", () => send("undo"), icon("undo"));
   S.redo = button("ic", "Redo (Ctrl+Shift+Z)", () => send("redo"), icon("redo"));
+  S.sides = ["A", "B"].map((side) => {
+    const b = el("button", "", side);
+    b.type = "button";
+    b.onclick = () => S.data.slots && side !== S.data.slots.active && send("flip");
+    return b;
+  });
+  S.copy = button("ic", "Copy", () => send("copy"), icon("copy"));
+  S.ab = el("div", "ro-ab", el("div", "seg", ...S.sides), S.copy);
+  S.ab.setAttribute("role", "group");
+  S.ab.setAttribute("aria-label", "Snapshots A and B");
   S.measure = button("meas", "Measure", () => send(S.data.measure.action));
   S.exp = button("primary", "Export this mix", () => send("page", "export"), "Export");
   S.row = el("div", "ro-row", el("div", "ro-brand", el("div", "mark", logo(), "Mixdown"), (S.pick = el("div", "row", S.project, S.target))),
     (S.meters = el("div", "ro-meters", S.acc.root, S.drop.root, S.size.root, S.bops.root)),
-    (S.btns = el("div", "ro-btns", S.undo, S.redo, el("span", "sep"), S.measure, S.exp)));
+    (S.btns = el("div", "ro-btns", S.undo, S.redo, S.ab, el("span", "sep"), S.measure, S.exp)));
   S.nav = el("nav", "ro-nav");
   S.nav.setAttribute("aria-label", "Pages");
   S.guide = el("div", "ro-guide");
@@ -64,6 +75,8 @@ function build(root, lib) {
     send(e.key.toLowerCase() === "y" || e.shiftKey ? "redo" : "undo");
   };
   window.addEventListener("keydown", S.onKey);
+  S.onFlip = () => S.data.slots && send("flip");
+  window.addEventListener("desk:flip", S.onFlip);
   // An edit in the table: the figures are no longer those of the recipe, and say so before the server has answered.
   S.onMoving = () => {
     S.badge.className = "badge moving";
@@ -180,12 +193,26 @@ function paint(S, d, lib) {
     b.disabled = !v.on;
     b.title = v.title;
   }
+  sides(S, d.slots);
   S.measure.textContent = d.measure.text;
   S.measure.title = d.measure.title;
   S.measure.setAttribute("aria-label", d.measure.title);
   S.measure.disabled = !d.measure.action;
   S.exp.disabled = d.page === "export";
   S.live.textContent = d.spoken;
+}
+
+function sides(S, d) {
+  S.ab.style.display = d ? "" : "none";
+  if (!d) return;
+  for (const b of S.sides) {
+    b.setAttribute("aria-pressed", b.textContent === d.active);
+    b.title = d[b.textContent];
+    b.setAttribute("aria-label", d[b.textContent]);
+    b.dataset.empty = b.textContent === d.passive && !d.there;
+  }
+  S.copy.title = d.copy;
+  S.copy.setAttribute("aria-label", d.copy);
 }
 
 function links(S, d, { el }) {
