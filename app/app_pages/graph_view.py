@@ -10,19 +10,22 @@ import streamlit as st
 from app import markup, state
 from app.bench import Bench
 from app.components.graph import graph
+from app.graph.level import TangledError
 from app.graph.live import facts, live
-from app.graph.picture import known_folds, number, picture
+from app.graph.picture import block_names, known_folds, number, picture
 from app.state import Desk
 
 VERB = "graph"
+MANY = 1000  # nodes from which on a network begins with its blocks folded
 LONGEST = 4000  # names of folded blocks that a browser may ask for
 
 
 @dataclass
 class GraphView:
-    """What one window looks at: folded blocks, the panel's aspect, and which pictures its browser has been sent."""
+    """What one window looks at: folded blocks (None: none was folded or opened yet), the panel's aspect, and the pictures that its
+    browser has been sent."""
 
-    folded: tuple[str, ...] = ()
+    folded: tuple[str, ...] | None = None
     aspect: float = 1.5
     sent: set[str] = field(default_factory=set)
     rev: int = 0
@@ -44,7 +47,16 @@ def draw(found: Bench, desk: Desk, height: int = 0) -> None:
     elif drawing.get("note") or not drawing["nodes"]:
         st.html(markup.title("Network", "") + markup.text(str(drawing.get("note") or "There is nothing to draw.")))
     else:
-        graph(graph_data(client, found, desk, drawing, of(found.project.id), height), _on_act)
+        _shown(client, found, desk, drawing, height)
+
+
+def _shown(client: Any, found: Bench, desk: Desk, drawing: Mapping[str, Any], height: int) -> None:
+    try:
+        data = graph_data(client, found, desk, drawing, of(found.project.id), height)
+    except TangledError:
+        st.html(markup.title("Network", "") + markup.text("This network is so tangled that a picture of it would show nothing."))
+        return
+    graph(data, _on_act)
 
 
 def _ask(client: Any, found: Bench) -> None:
@@ -60,7 +72,8 @@ def _ask(client: Any, found: Bench) -> None:
 
 def graph_data(client: Any, found: Bench, desk: Desk, drawing: Mapping[str, Any], view: GraphView, height: int) -> dict[str, Any]:
     """All that the component shows. What a browser has been sent once is not sent again, unless it says that it lacks it."""
-    folded = known_folds(drawing, view.folded)
+    wanted = (block_names(drawing) if len(drawing["nodes"]) > MANY else []) if view.folded is None else view.folded
+    folded = known_folds(drawing, wanted)
     place = number(drawing, folded, view.aspect)
     data: dict[str, Any] = {
         "theme": state.theme(), "graph": drawing["hash"], "place": place, "folded": sorted(folded), "height": height,

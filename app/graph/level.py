@@ -14,7 +14,12 @@ from app.graph.places import Link, place
 
 GAP, PORT_GAP, SIDE, BEND = 15.0, 8.0, 14.0, 6.0
 SWEEPS, MUCH = 8, 3000  # a level with very many items gets fewer sweeps: each costs time in proportion
+MOST_BENDS = 8000
 Point = tuple[float, float]
+
+
+class TangledError(ValueError):
+    """So many lines pass so many ranks that a picture would show nothing, and laying it out would take seconds."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,7 @@ class Level:
 
 
 def lay_out(items: Sequence[Item], arcs: Sequence[Arc]) -> Level:
-    """The places of all items; the arcs must have no circle."""
+    """The places of all items; the arcs must have no circle. Raises `TangledError`."""
     known = {item.key: item for item in items}
     rank = _ranks(items, arcs)
     ranks: list[list[str]] = [[] for _ in range(max(rank.values(), default=-1) + 1)]
@@ -96,6 +101,8 @@ def _links(known: dict[str, Item], ranks: list[list[str]], rank: dict[str, int],
     bundles: dict[tuple[str, str], list[Arc]] = {}
     for arc in arcs:
         bundles.setdefault((arc.start, arc.source), []).append(arc)
+    if sum(max(rank[a.end] for a in members) - rank[start] - 1 for (start, _), members in bundles.items()) > MOST_BENDS:
+        raise TangledError
     for (start, source), members in bundles.items():
         at, last = start, max(rank[a.end] for a in members)
         for r in range(rank[start] + 1, last + 1):

@@ -104,7 +104,7 @@ def label(node: Mapping[str, Any], block: str) -> str:
     name, module = str(node["name"]), str(node["module"])
     rest = _without(name, block)
     if rest == name and block and module.startswith(block) and module != block:
-        rest = f"{_without(module, block)} {node['op']}"
+        rest = _without(module, block)
     rest = rest.rsplit("/", 1)[-1] if "/" in rest else rest
     start, _, last = rest.rpartition(".")
     return start if start and last.lower() in PLAIN else rest

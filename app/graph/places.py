@@ -92,7 +92,8 @@ def _straighten(
             low = x[rank[i - 1]] + _gap(rank[i - 1], key, widths, bends, side) if i else float("-inf")
             high = x[rank[i + 1]] - _gap(key, rank[i + 1], widths, bends, side) if i + 1 < len(rank) else float("inf")
             room[key] = (low, high)
-    for head in [b for b in onward if b not in set(onward.values())]:
+    reached = set(onward.values())
+    for head in [b for b in onward if b not in reached]:
         run = [head]
         while run[-1] in onward:
             run.append(onward[run[-1]])

@@ -11,7 +11,7 @@ import pytest
 from app.graph import picture as pictures
 from app.graph.blocks import chains
 from app.graph.digraph import components, crossings, longest_path
-from app.graph.level import Arc, Item, lay_out
+from app.graph.level import Arc, Item, TangledError, lay_out
 from app.graph.picture import known_folds, picture
 
 Drawing = dict[str, Any]
@@ -142,6 +142,13 @@ def test_a_shortcut_leaves_the_trunk_straight() -> None:
     place = picture(drawing, (), 0.0)
     middles = [b[0] + b[2] / 2 for b in place["nodes"]]
     assert max(middles) - min(middles) < 0.5
+
+
+def test_a_hopeless_tangle_is_refused() -> None:
+    rng = random.Random(1)
+    arcs = sorted({(rng.randrange(0, i), i) for i in range(1, 901) for _ in range(40)})
+    with pytest.raises(TangledError):
+        picture(made([(f"n{i}", "") for i in range(900)], arcs), (), 1.5)
 
 
 def test_time(capsys: pytest.CaptureFixture[str]) -> None:

@@ -62,7 +62,7 @@ def test_one_selection_for_all_views_and_odd_messages_change_nothing(client: Cli
     act(found, desk, view, {"a": "select", "sel": [3, 1, 3], "cur": 3})
     assert (desk.selected, desk.current) == ([1, 3], 3)
     act(found, desk, view, {"a": "select", "sel": [-4, 99, "2", None], "cur": 99, "aspect": "wide", "folded": "x"})
-    assert (desk.selected, desk.current, view.aspect, view.folded) == ([], 3, 1.5, ())
+    assert (desk.selected, desk.current, view.aspect, view.folded) == ([], 3, 1.5, None)
     act(found, desk, view, {"aspect": 1e9})
     assert view.aspect == 6.0
 

@@ -19,7 +19,7 @@ from engine.graph.layers import module_path
 from engine.graph.matching import scalar
 from engine.targets.floats import is_float
 
-MOST = 4000  # drawn nodes; beyond, a picture says nothing and its layout would hold the page up
+MOST = 3000  # drawn nodes; beyond, a picture says nothing and its layout would hold the page up
 MOVES = frozenset({"Identity", "Dropout", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Cast", "CastLike", "Expand"})
 
 
