@@ -140,7 +140,7 @@ def costs(bench: Bench) -> tuple[Part, Part]:
     return ({"num": number, "unit": unit, "sub": [[f"{ratio:.2f}\u00d7", "b"], ["smaller", "hide-w"]],
              "fill": min(1.0, 1 / max(ratio, 1e-9)), "title": "Weights of all layers; exact"},
             {"num": f"{part * 100:.2f}", "unit": "%", "fill": min(1.0, part),
-             "sub": [["of FP32 BOPs" if part < 0.1 else "of FP32", "hide-n"]],
+             "sub": [["of FP32", "hide-n"]],
              "title": f"Bit operations: MACs times the bits of both factors; {numbers.count_text(known['bops'])} BOPs"})
 
 
