@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-SWEEPS = 11  # the last one goes down, so that chains end up straight
+SWEEPS = 11  # at most; the last one goes down, so that chains end up straight
 STRAIGHT, LOOSE = 4.0, 0.02  # how strongly two bends, or an item and a bend, want to be in line; two items: 1
 GIVING = 0.001  # how firmly a bend holds its place against the items beside it; an item: 1
 
@@ -33,10 +33,15 @@ def place(
         for key in rank:
             x[key] = at + (widths[key] + side) / 2
             at += widths[key] + side
+    settled: dict[str, float] = {}
     for sweep in range(SWEEPS):
         down = sweep % 2 == 0
         for rank in ranks if down else reversed(ranks):
             _settle(rank, x, above if down else below, widths, bends, side)
+        if down:
+            if settled and all(abs(x[k] - settled[k]) < 0.05 for k in x):
+                break
+            settled = dict(x)
     _straighten(ranks, links, x, widths, bends, side)
     left = min((x[k] - widths[k] / 2 for k in x), default=0.0)
     return {k: round(v - left, 1) for k, v in x.items()}
