@@ -1,4 +1,4 @@
-"""Resident memory of plain ONNX Runtime and of the chain on the same images, each in a process of its own."""
+"""Peak resident memory of plain ONNX Runtime, the chain and the exact sweep on the same images, each in a process of its own."""
 from __future__ import annotations
 
 import subprocess
@@ -8,32 +8,36 @@ IMAGES = 8
 SCRIPT = """
 import sys
 from benchmarks.models import CASES
-from benchmarks.simulate import session
-from engine.recipe import Recipe
 from engine.sim.quantization import FLOAT
-from engine.sim.quantsim import QuantSim
-case = CASES[sys.argv[1]]({images})
-if sys.argv[2] == "quantized":
+name, what, images = sys.argv[1], sys.argv[2], int(sys.argv[3])
+case = CASES[name](images)
+feeds = [case.data.batch(i, i + 1) for i in range(images)] if what in ("plain", "chain", "quantized") else []
+if what == "plain":
+    from benchmarks.simulate import session
+    run = lambda one, plain=session(case.path): plain.run(None, one)
+if what == "chain":
+    from engine.sim.chain import Chain
+    run = lambda one, chain=Chain(case.model): chain.run(FLOAT, one)
+if what == "quantized":
+    from engine.recipe import Recipe
+    from engine.sim.quantsim import QuantSim
     sim = QuantSim(case.model, Recipe(precision="w8a8"))
     sim.calibrate(case.data, histograms=False)
-run = {{"nothing": lambda feeds: None, "plain": lambda feeds: plain.run(None, feeds),
-        "chain": lambda feeds: chain.run(FLOAT, feeds), "quantized": lambda feeds: sim.run(feeds)}}[sys.argv[2]]
-if sys.argv[2] == "plain":
-    plain = session(case.path)
-if sys.argv[2] == "chain":
-    from engine.sim.chain import Chain
-    chain = Chain(case.model)
-for i in range({images}):
-    run(case.data.batch(i, i + 1))
+    run = sim.run
+for one in feeds:
+    run(one)
+if what.startswith("one-"):
+    from benchmarks.sensitivity import swept
+    swept(case, what)
 status = open("/proc/self/status").read()  # getrusage would count the parent that started this process
 print(status.split("VmHWM:")[1].split()[0])
 """
 
 
-def peak(name: str, what: str) -> float:
-    """Peak resident MB of a process that runs a case."""
-    done = subprocess.run([sys.executable, "-W", "ignore", "-c", SCRIPT.format(images=IMAGES), name, what], capture_output=True, text=True,
-                          check=True)
+def peak(name: str, what: str, images: int = IMAGES) -> float:
+    """Peak resident MB of a process that runs a case: `nothing`, `plain`, `chain`, `quantized`, `one-on` or `one-off`."""
+    command = [sys.executable, "-W", "ignore", "-c", SCRIPT, name, what, str(images)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     return int(done.stdout.split()[-1]) / 1024
 
 

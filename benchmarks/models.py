@@ -132,9 +132,19 @@ def sample(name: str, images: int) -> Case:
     return Case(name, folder / "model.onnx", model.with_sample(data.batch(0, 1)), data)
 
 
+def minilm(images: int) -> Case:
+    """The sentence encoder all-MiniLM-L6-v2 on `images` sentences of 32 tokens; needs `make registry`."""
+    from tests.registry import data, models
+
+    model = load_model(models.path("minilm"))
+    texts = data.texts(images).bind(model.inputs)
+    return Case("minilm", models.path("minilm"), model.with_sample(texts.batch(0, 1)), texts)
+
+
 CASES: dict[str, Callable[[int], Case]] = {
     "mobilenet_v2_224": partial(large, "mobilenet_v2", mobilenet_v2),
     "resnet18_224": partial(large, "resnet18", resnet18),
     "fashion_mobilenet": partial(sample, "fashion_mobilenet"),
     "fashion_vit": partial(sample, "fashion_vit"),
+    "minilm": minilm,
 }
