@@ -17,6 +17,7 @@ from app.runners import runner_for
 from app.worker_process import log_tail
 from engine.errors import BadInput, MixdownError
 from engine.recipe import Recipe
+from engine.report import from_results, render
 from engine.store import HistoryLine, Job, Project, Run, Slots, Store, default_home
 from engine.store.bundle import export_project, import_project
 
@@ -285,9 +286,28 @@ class Client:
         """Why the worker ended by itself, or cannot work, in words that can be shown; empty where it can."""
         return self._runner.stopped(project) or self.read_only()
 
-    def reproduce(self, project: str, recipe: str, language: str = "shell") -> str:
-        """The command line, or the Python, that measures this recipe without the workbench."""
-        return reproduce(self._store.projects.get(project), recipe, language)
+    def reproduce(self, project: str, recipe: str, language: str = "shell", what: str = "simulate",
+                  layers: Sequence[str] | None = None) -> str:
+        """The command line, or the Python, that makes a result again without the workbench; `what` as in `app.reproduce`."""
+        return reproduce(self._store.projects.get(project), recipe, language, what, layers)
+
+    def export_path(self, project: str, name: str) -> Path:
+        """The folder of an export by its name; whether it is there is another matter."""
+        return self._store.projects.folder(project) / "exports" / name
+
+    def report_page(self, project: str, recipe: str, export: str = "", **more: Any) -> str:
+        """The stakeholder's page of a recipe as HTML; with the export of that name it has its proof and its files.
+
+        `more` may hold `sensitivity`, `comparison` (float against this recipe) and `runs`, as `engine.report.Facts` names them.
+        Without evaluation data the page has sizes and no accuracy.
+        """
+        found = self.latest(project, "measure", recipe)
+        if found is None:
+            known = self.latest(project, "resolve", recipe)
+            if known is None:
+                raise BadInput("this mix was neither measured nor resolved yet: press Measure, then open the report")
+            found = {"model": (self.latest(project, "open") or {}).get("model"), "recipe": Recipe.from_yaml(recipe).to_dict()} | known
+        return render(from_results(found, recipe, self.export_path(project, export) if export else None, **more))
 
     def _moved(self, project: str, line: HistoryLine) -> HistoryLine:
         with contextlib.suppress(MixdownError):  # an imported line may hold anything; the recipe's editor says so

@@ -12,7 +12,8 @@ import streamlit as st
 
 from app.rack_edits import Memory
 
-PAGES = {"projects": "Projects", "model": "Model", "desk": "Desk", "sensitivity": "Sensitivity", "export": "Export"}
+PAGES = {"projects": "Projects", "model": "Model", "desk": "Desk", "sensitivity": "Sensitivity", "compare": "Compare", "export": "Export",
+         "report": "Report"}
 
 
 @dataclass

@@ -61,7 +61,7 @@ def paired_test(left: Array | float, right: Array | float) -> PairedTest:
         raise BadInput(f"{len(before)} scores on the left and {len(after)} on the right: expected the same samples")
     if _binary(before) and _binary(after):
         lost, won = int((before > after).sum()), int((before < after).sum())
-        why = f"{lost} samples lost against {won} won: as a fair coin would fall"
+        why = f"{lost} samples lost and {won} won, which without a difference are equally likely"
         return PairedTest("McNemar, mid-p", mcnemar_mid_p(lost, won), mcnemar_exact(lost, won), lost + won, why)
     return _student(before - after)
 

@@ -1,0 +1,1 @@
+"""Compare: which runs there are, what tells two of them apart, and the words for it."""

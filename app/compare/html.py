@@ -1,0 +1,59 @@
+"""Pieces of HTML of the page Compare; every text is escaped, pictures are checked before they are shown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+PICTURE = re.compile(r"data:image/png;base64,[A-Za-z0-9+/]+={0,2}")
+Cell = tuple[str, str, str]
+
+
+def tip_table(columns: Sequence[tuple[str, str, str]], rows: Sequence[Sequence[Cell]], tones: Sequence[str] = ()) -> str:
+    """A table whose heads and cells have tooltips: a column is (name, class, tip), a cell (text, class, tip)."""
+    head = "".join(f"<th class='{cls}' title='{escape(tip)}'>{escape(name)}</th>" for name, cls, tip in columns)
+    marks = [*tones, *[""] * (len(rows) - len(tones))]
+    body = "".join(f"<tr class='{mark}'>{_cells(columns, row)}</tr>" for row, mark in zip(rows, marks, strict=False))
+    return f"<div class=md-scroll><table class='md-table cmp-runs'><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+
+
+def _cells(columns: Sequence[tuple[str, str, str]], row: Sequence[Cell]) -> str:
+    return "".join(
+        f"<td class='{cls} {own}' title='{escape(tip)}'>{escape(words)}</td>"
+        for (_, cls, _), (words, own, tip) in zip(columns, row, strict=True)
+    )
+
+
+def gallery(samples: Sequence[Mapping[str, Any]], kind: str, scale: float) -> str:
+    """Samples as pictures where there are any, else as cards of text; the bar is the margin against `scale`."""
+    return f"<div class=cmp-gallery>{''.join(_card(s, kind, scale) for s in samples)}</div>"
+
+
+def _card(sample: Mapping[str, Any], kind: str, scale: float) -> str:
+    number = f"{int(sample.get('index') or 0):,}"
+    address = str(sample.get("picture") or "")
+    shown = f"<img src='{address}' alt='sample {number}' loading=lazy>" if PICTURE.fullmatch(address) else f"<div class=no>{number}</div>"
+    return f"<figure class={kind} title='{escape(_tip(sample, number))}'>{shown}<figcaption>{_caption(sample, scale)}</figcaption></figure>"
+
+
+def _caption(sample: Mapping[str, Any], scale: float) -> str:
+    if "margin" not in sample:
+        before, after = (float(sample.get(key) or 0) for key in ("score_left", "score_right"))
+        return f"<b>{before:.3f}</b> \u2192 {after:.3f}"
+    width = min(100.0, 100.0 * float(sample["margin"]) / scale) if scale > 0 else 0.0
+    return (
+        f"<b>{escape(str(sample.get('left', '')))}</b><span>{escape(str(sample.get('right', '')))}</span>"
+        f"<i><u style='width:{width:.0f}%'></u></i>"
+    )
+
+
+def _tip(sample: Mapping[str, Any], number: str) -> str:
+    if "margin" not in sample:
+        return f"sample {number}: the score on the left and on the right"
+    truth = f"; truly {sample['truth']}" if sample.get("truth") else ""
+    return (
+        f"sample {number}{truth}. Left: {sample.get('left')}, by a margin of {float(sample['margin']):.3f}; right: {sample.get('right')}, "
+        f"by {float(sample.get('margin_right') or 0):.3f} (greatest output minus the second; small is a close decision)"
+    )

@@ -1,0 +1,112 @@
+"""Sentences and figures of a comparison; `left` and `right` are how the two sides are called."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from app import numbers
+
+Found = Mapping[str, Any]
+LEVEL = 0.05
+
+
+def unit(found: Found) -> str:
+    """The metric's unit on screen."""
+    said = dict(found.get("metric") or {})
+    return {"share": "%"}.get(str(said.get("unit") or ""), str(said.get("unit") or ""))
+
+
+def points(found: Found) -> str:
+    """The unit of a difference."""
+    return "points" if unit(found) == "%" else unit(found)
+
+
+def resolved(drop: Found) -> bool:
+    """Whether the interval excludes zero."""
+    ends = numbers.bounds(drop)
+    return ends is not None and (ends[0] > 0 or ends[1] < 0)
+
+
+def span(drop: Found, of: str) -> str:
+    """The interval's ends, low to high."""
+    ends = numbers.bounds(drop)
+    return "no interval" if ends is None else f"{numbers.figure(ends[0], of)} to {numbers.figure(ends[1], of)}"
+
+
+def p_text(p: float | None) -> str:
+    """A p-value in words."""
+    if p is None:
+        return "\u2013"
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}" if p < 0.1 else f"p = {p:.2f}"
+
+
+def verdict(found: Found, left: str, right: str) -> tuple[str, str]:
+    """The answer to "is it really better?" in a sentence, and its tone: `hot`, `ok` or none where it cannot be told."""
+    drop, of = found["drop"], unit(found)
+    value, ends = float(drop["value"]), numbers.bounds(drop)
+    right = right[:1].upper() + right[1:]
+    if ends is None:
+        return f"{right} is {_by(value, of, points(found))} {left}; the metric is one number, so chance cannot be told apart.", ""
+    if not resolved(drop):
+        return (
+            f"No difference that {found['samples']:,} samples can tell: {right} against {left} {_signed(value, of)} {points(found)}, "
+            f"anything from {span(drop, of)} fits.".replace("  ", " "),
+            "",
+        )
+    return f"{right} is really {_by(value, of, points(found))} {left}: {span(drop, of)}, 95 % paired.", "hot" if value > 0 else "ok"
+
+
+def _by(value: float, of: str, name: str) -> str:
+    shown = numbers.figure(abs(value), of)
+    return f"{shown} {name} {'worse' if value > 0 else 'better'} than".replace("  ", " ") if value else "equal to"
+
+
+def _signed(value: float, of: str) -> str:
+    return "loses " + numbers.figure(value, of) if value > 0 else "wins " + numbers.figure(-value, of) if value < 0 else "loses 0"
+
+
+def chance(found: Found) -> str:
+    """What the test says, and where it and the interval are of two minds."""
+    test = found["test"]
+    if test.get("p") is None:
+        return str(test.get("why") or "")
+    exact = f" (exact: {p_text(test['p_exact'])})" if test.get("p_exact") is not None else ""
+    edge = (
+        " The interval and the test disagree: this is at the edge of what the samples tell."
+        if ((test["p"] < LEVEL) != resolved(found["drop"]))
+        else ""
+    )
+    return f"{test['name']}: {p_text(test['p'])}{exact}; {test['why']}.{edge}"
+
+
+def flips(found: Found) -> str:
+    """How many answers differ, and how close these decisions were."""
+    same, margins, counts = found.get("same_answer"), found.get("margins") or {}, found["flips"]["counts"]
+    if same is None:
+        return "ranked by the change of the score"
+    said = f"same answer on {numbers.share(same)}"
+    lost, every = margins.get("lost"), margins.get("all")
+    if lost is not None and every:
+        said += f"; the {counts['lost']} lost had a median margin of {lost:.2f} on the left, all samples {every:.2f}"
+    return said
+
+
+def missing(found: Found, kind: str) -> str:
+    """What an empty list of samples means."""
+    if kind == "changed" and found.get("truth") == "float":
+        return "Without labels the float model is the truth; a sample that both sides answer differently from it stands here."
+    return {
+        "lost": "No sample is answered right on the left and wrong on the right.",
+        "won": "No sample is answered wrong on the left and right on the right.",
+        "changed": "No sample is answered wrong on both sides in different ways.",
+    }[kind]
+
+
+def classes(found: Found) -> str:
+    """How much of the classes' change is more than chance."""
+    rows = found.get("per_class") or []
+    sure = sum(1 for r in rows if r.get("resolved"))
+    if not rows:
+        return ""
+    return f"{sure} of {len(rows)} move beyond their interval; chance alone moves about {0.05 * len(rows):.1f}"
