@@ -29,6 +29,7 @@ class GraphView:
     aspect: float = 1.5
     sent: set[str] = field(default_factory=set)
     rev: int = 0
+    ack: int = 0
 
 
 def of(project: str) -> GraphView:
@@ -77,7 +78,7 @@ def graph_data(client: Any, found: Bench, desk: Desk, drawing: Mapping[str, Any]
     place = number(drawing, folded, view.aspect)
     data: dict[str, Any] = {
         "theme": state.theme(), "graph": drawing["hash"], "place": place, "folded": sorted(folded), "height": height,
-        "sel": desk.selected, "cur": desk.current, "rev": view.rev, "live": live(client, found, drawing),
+        "sel": desk.selected, "cur": desk.current, "rev": view.rev, "ack": view.ack, "live": live(client, found, drawing),
     }
     if drawing["hash"] not in view.sent:
         data["facts"] = facts(drawing, found.layers)
@@ -102,6 +103,7 @@ def act(found: Bench, desk: Desk, view: GraphView, said: Mapping[str, Any]) -> N
     view.rev += 1
     chosen = said.get("sel")
     if isinstance(chosen, list):
+        view.ack = int(said["seq"]) if isinstance(said.get("seq"), int) else view.ack
         ids = sorted({int(i) for i in chosen if isinstance(i, int) and 0 <= i < len(found.layers)})
         desk.selected = ids
         current = said.get("cur")

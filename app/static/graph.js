@@ -1,5 +1,6 @@
 // The graph view. Python lays the network out and sends each picture once; here it is coloured, looked at and folded.
-// Every message carries the whole wish (selection, folds, shape of the panel), never a delta.
+// Every message carries the whole wish (selection, folds, shape of the panel), never a delta; an older answer never
+// overwrites the selection of a newer hand.
 const I = new WeakMap(), FACTS = new Map(), PLACES = new Map();
 const MODES = [["precision", "Precision"], ["sensitivity", "Sensitivity"], ["share", "Share"]];
 const HELP = "Network graph. Arrow keys go along the edges, Enter folds a block, plus and minus zoom, 0 shows all, n goes to the next type change, c changes the colours, x expands.";
@@ -12,12 +13,12 @@ export default function ({ data, parentElement, setTriggerValue }, lib) {
   S.tell = (m) => setTriggerValue("act", { folded: [...S.folded], aspect: S.aspect, ...m, t: Date.now() });
   receive(S, data);
   window.__graph = S;
-  return () => (S.watch.disconnect(), clearTimeout(S.timer), cancelAnimationFrame(S.frame));
+  return () => (S.watch.disconnect(), clearTimeout(S.timer), clearTimeout(S.shaping), cancelAnimationFrame(S.frame));
 }
 
 function build(root, host, lib) {
   const { el, button } = lib;
-  const S = { root, host: host.host || host, lib, folded: new Set(), mode: "precision", v: { k: 1, x: 0, y: 0 }, at: 0, sel: new Set(), marks: [], marked: -1, lit: new Set(), fade: 1, w: 0, h: 0, aspect: 1.5 };
+  const S = { root, host: host.host || host, lib, folded: new Set(), mode: "precision", v: { k: 1, x: 0, y: 0 }, at: 0, seq: 0, sel: new Set(), marks: [], marked: -1, lit: new Set(), fade: 1, w: 0, h: 0, aspect: 1.5 };
   const tool = (name, label, act) => button("ico", label, act, drawn(ICONS[name], lib));
   S.seg = el("span", "seg", ...MODES.map(([m, words]) => button("", `Colour by ${words.toLowerCase()}`, () => S.setMode(m), words)));
   S.seg.querySelectorAll("button").forEach((b) => b.classList.remove("btn"));
@@ -53,10 +54,12 @@ function receive(S, d) {
   if (!FACTS.has(d.graph) || !PLACES.has(d.place)) return lacks(S);
   if (fresh) begin(S, d);
   S.live = { ...d.live, total: d.live.size.reduce((a, b) => a + b, 0) || 1, largest: Math.max(1, ...d.live.size) };
-  S.sel = new Set(d.sel);
   show(S, PLACES.get(d.place));
-  if (d.cur !== S.cur) S.follow(d.cur);
-  S.cur = d.cur;
+  if (d.ack >= S.seq) {
+    S.sel = new Set(d.sel);
+    if (d.cur !== S.cur) S.follow(d.cur);
+    S.cur = d.cur;
+  }
   bar(S);
   S.repaint();
 }
@@ -77,6 +80,7 @@ function lacks(S) {
 function begin(S, d) {
   const kept = JSON.parse(sessionStorage.getItem("graph:" + d.graph) || "null");
   S.g = null;
+  S.seq = d.ack;
   S.mode = kept?.mode || S.mode;
   S.folded = new Set(kept?.folded || d.folded);
   S.at = Math.max(0, FACTS.get(d.graph).nodes.findIndex((n) => n[3] === d.cur));
@@ -125,8 +129,8 @@ function resized(S) {
   if (!S.g) return;
   S.v = S.fitted || !before[0] ? S.lib.fit(S.g.places, S.w, S.h) : { ...S.v, x: S.v.x + (S.w - before[0]) / 2, y: S.v.y + (S.h - before[1]) / 2 };
   paint(S);
-  clearTimeout(S.timer);
-  S.timer = setTimeout(() => {
+  clearTimeout(S.shaping);
+  S.shaping = setTimeout(() => {
     const shape = S.lib.aspect(S.w, S.h);
     if (shape !== S.aspect) (S.aspect = shape), S.tell({ a: "shape" });
   }, 140);
@@ -155,7 +159,7 @@ function actions(S) {
   S.fold = (name) => (S.folded.has(name) ? S.folded.delete(name) : S.folded.add(name), refold(name));
   S.foldAt = () => (S.g.inside[S.at] >= 0 ? S.fold(S.g.places.folded[S.g.inside[S.at]][4]) : S.g.facts.nodes[S.at][7] && S.fold(S.g.facts.nodes[S.at][7]));
   S.foldAll = () => ((S.folded = new Set(S.folded.size ? [] : S.g.facts.top)), (S.fitted = true), save(), S.tell({ a: "fold" }));
-  S.clear = () => ((S.sel = new Set()), (S.marked = -1), S.tell({ a: "select", sel: [], cur: S.cur }), S.repaint());
+  S.clear = () => ((S.marked = -1), choose(S, []));
   S.pickAll = () => choose(S, S.g.facts.nodes.map((n) => n[3]).filter((l) => l >= 0));
   S.pick = (i, more = false, along = false) => pick(S, i, more, along);
   S.follow = (layer) => follow(S, layer);
@@ -186,9 +190,10 @@ function pick(S, i, more, along) {
 function choose(S, layers, cur = S.cur) {
   S.sel = new Set(layers);
   S.cur = cur;
+  S.seq += 1;
   S.repaint();
   clearTimeout(S.timer);
-  S.timer = setTimeout(() => S.tell({ a: "select", sel: layers.sort((a, b) => a - b), cur }), 110);
+  S.timer = setTimeout(() => S.tell({ a: "select", sel: layers.sort((a, b) => a - b), cur, seq: S.seq }), 110);
 }
 
 // The selection came from another view: its layer is current here too, and in sight.

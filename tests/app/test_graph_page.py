@@ -59,10 +59,10 @@ def test_a_picture_travels_once(client: Client, tmp_path: Path) -> None:
 def test_one_selection_for_all_views_and_odd_messages_change_nothing(client: Client, tmp_path: Path) -> None:
     found, _ = opened(client, tmp_path)
     view, desk = GraphView(), Desk()
-    act(found, desk, view, {"a": "select", "sel": [3, 1, 3], "cur": 3})
-    assert (desk.selected, desk.current) == ([1, 3], 3)
-    act(found, desk, view, {"a": "select", "sel": [-4, 99, "2", None], "cur": 99, "aspect": "wide", "folded": "x"})
-    assert (desk.selected, desk.current, view.aspect, view.folded) == ([], 3, 1.5, None)
+    act(found, desk, view, {"a": "select", "sel": [3, 1, 3], "cur": 3, "seq": 7})
+    assert (desk.selected, desk.current, view.ack) == ([1, 3], 3, 7)
+    act(found, desk, view, {"a": "select", "sel": [-4, 99, "2", None], "cur": 99, "aspect": "wide", "folded": "x", "seq": "8"})
+    assert (desk.selected, desk.current, view.aspect, view.folded) == ([], 3, 1.5, None) and view.ack == 7
     act(found, desk, view, {"aspect": 1e9})
     assert view.aspect == 6.0
 

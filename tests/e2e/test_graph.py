@@ -1,11 +1,13 @@
 """The graph view in a real browser: one selection with rack and table, folding, changes of type, keys, and what a reload keeps."""
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import Desk
+from tests.e2e.conftest import ARTIFACTS, Desk
+from tests.e2e.test_looks import SIZES, findings
 from tests.e2e.test_main_job import measured, open_sample, pick
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(480)]
@@ -47,8 +49,10 @@ def test_the_graph_is_the_same_desk(desk: Desk) -> None:
     layer = 4
     page.mouse.click(*page.evaluate(MIDDLE, node_of(page, layer)))
     page.wait_for_function("l => window.__graph.d.cur === l && String(window.__graph.d.sel) === String([l])", arg=layer)
-    page.keyboard.press("ArrowDown")
-    page.wait_for_function("l => window.__graph.d.cur === l", arg=layer + 1)
+    for _ in range(3):  # faster than the server answers: nothing snaps back
+        page.keyboard.press("ArrowDown")
+    page.wait_for_function("() => window.__graph.d.ack === window.__graph.seq && window.__graph.d.cur === window.__graph.cur")
+    assert page.evaluate("() => window.__graph.g.facts.nodes[window.__graph.at][3]") == page.evaluate("() => window.__graph.d.cur") > layer
     assert "layer" not in page.locator(".graphroot .sr").inner_text() and "requested" in page.locator(".graphroot .sr").inner_text()
 
     page.keyboard.press("Enter")
@@ -63,6 +67,14 @@ def test_the_graph_is_the_same_desk(desk: Desk) -> None:
     page.wait_for_function("() => window.__graph.w > 1200 && !window.__graph.move")
     page.keyboard.press("Escape")
     page.wait_for_function("() => window.__graph.w < 800")
+
+    assert findings(page) == []
+    ARTIFACTS.mkdir(parents=True, exist_ok=True)
+    for theme, (width, height) in itertools.product(("dark", "light"), SIZES):
+        page.emulate_media(color_scheme=theme)
+        page.set_viewport_size({"width": width, "height": height})
+        page.wait_for_timeout(900)
+        page.screenshot(path=ARTIFACTS / f"graph_{theme}_{width}.png")
 
     page.reload()
     graph(page)
