@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from app import results, samples
+from app import known, results, samples
 from app.reproduce import reproduce
 from app.runners import runner_for
 from app.worker_process import log_tail
@@ -92,7 +92,9 @@ class Client:
             return found
         paths: dict[str, Any] = {"evaluation": sample.evaluation, "calibration": sample.calibration, "training": sample.training}
         if found is None:
-            return self.create_project(sample.title, sample.model, sample=name, **paths)
+            made = self.create_project(sample.title, sample.model, sample=name, **paths)
+            known.adopt(self._store, self._results, made.id, sample)
+            return made
         if not found.model.is_file():
             return self._store.projects.update(found.id, model=sample.model, **paths)
         return found

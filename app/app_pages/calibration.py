@@ -8,6 +8,7 @@ import streamlit as st
 
 from app import bench as benches
 from app import choices, markup, numbers, press, ranges, recipes, state
+from app.app_pages import reproduce_drawer
 from app.bench import Bench
 from app.figures.histogram import histogram_figure
 from app.figures.template import CONFIG
@@ -57,6 +58,7 @@ def _choices(found: Bench, desk: Desk) -> None:
         press.button(st, "Cancel", "cal-cancel", state.client().cancel, job.id, width="stretch")
     else:
         press.button(st, "Calibrate", "calibrate", _calibrate, found, desk, type="primary", width="stretch")
+    reproduce_drawer.draw(found, "calibrate")
 
 
 def _calibrate(found: Bench, desk: Desk) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from app import markup, numbers, shell, state, words
-from app.app_pages import data_panel
+from app.app_pages import data_panel, reproduce_drawer
 from app.bench import Bench
 from app.figures.template import CONFIG
 from app.figures.treemap import treemap_figure
@@ -58,7 +58,9 @@ def _report(found: Bench, model: Mapping[str, Any]) -> None:
     peak, peak_unit = numbers.size(float(totals.get("activation_peak_bytes") or 0))
     half = numbers.half_width(fp32)
     note = f"opset {facts.get('opset')}, sha256 {str(facts.get('sha256'))[:12]}"
-    st.html(markup.title(str(facts.get("name") or found.project.name), note))
+    head, drawer = st.columns([8, 1.1], gap="small", vertical_alignment="center")
+    head.html(markup.title(str(facts.get("name") or found.project.name), note))
+    reproduce_drawer.draw(found, "inspect", drawer)
     st.html(markup.facts(
         [(f"float {name}", numbers.figure((fp32 or {}).get("value"), unit), unit), ("layers", str(len(found.layers)), ""),
          ("parameters", numbers.count_text(totals.get("params") or 0), ""), ("MACs", numbers.count_text(totals.get("macs") or 0), ""),

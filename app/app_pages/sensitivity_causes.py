@@ -9,6 +9,7 @@ import streamlit as st
 
 from app import bench as benches
 from app import markup, press, recipes, state
+from app.app_pages import reproduce_drawer
 from app.bench import Bench
 from app.sensitivity import causes
 from app.state import Desk
@@ -42,6 +43,7 @@ def draw(found: Bench, desk: Desk, layers: list[str], now: str, shown: str) -> N
         st.html(causes.card(diagnosis, len(layers) > 1))
         for place, remedy in enumerate(diagnosis.get("remedies", [])):
             _remedy(found, desk, diagnosis, remedy, layers, precision, f"{number}-{place}")
+    reproduce_drawer.draw(found, "diagnose", recipe=str(asked["recipe"]), layers=asked.get("layers"))
 
 
 def _asked(found: Bench, asked: Mapping[str, Any]) -> None:

@@ -318,6 +318,29 @@ def test_reproduce_says_how(client: Client, project: Project) -> None:
                            capture_output=True, text=True, check=True)
     assert shell.stdout == FAST + "bypass: ['$(x)']\n"
     compile(client.reproduce(project.id, FAST + "bypass: [\"a'''b\"]\n", "python"), "x", "exec")
+    for what in ("float", "inspect", "calibrate", "diagnose"):
+        compile(client.reproduce(project.id, FAST, "python", what, ["a'b"]), "x", "exec")
+        assert client.reproduce(project.id, FAST, "shell", what).startswith("python ")
+    with pytest.raises(BadInput, match="expected 'shell' or 'python'"):
+        client.reproduce(project.id, FAST, "perl")
+
+
+def test_what_reproduce_says_really_runs(client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # so that paths are whole ones
+    sample = client.ensure_sample()
+    if sample is None:
+        pytest.skip("the sample models are not made yet")
+    recipe = "mixdown: 1\nprecision: w8a8\ncalibration: {samples: 16}\n"
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    layer = "features.0.conv"
+    for what, expected in (("inspect", "parameters"), ("calibrate", "model.encodings"), ("diagnose", "")):
+        for language in ("shell", "python"):
+            text = client.reproduce(sample.id, recipe, language, what, [layer])
+            command = ["bash", "-ec", text] if language == "shell" else [sys.executable, "-c", text]
+            done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=200)
+            assert done.returncode == 0, f"{what} {language}: {done.stderr[-800:]}"
+            assert expected in done.stdout or language == "python"
+            assert done.stdout.strip() or what == "diagnose", "a healthy layer has no cause to print"
 
 
 def test_the_bundled_sample_is_made_once(client: Client) -> None:
