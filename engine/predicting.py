@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -11,7 +11,7 @@ from engine.analysis.prediction.additivity import check
 from engine.analysis.prediction.additivity_words import ratios, words
 from engine.analysis.prediction.job import MIXTURES, SAMPLES, Fitting, run
 from engine.analysis.prediction.measured import Bench, Earlier, Measured, bare, earlier
-from engine.analysis.prediction.scores import Kind, Scores, score
+from engine.analysis.prediction.scores import Kind, Scores, overflowing, score
 from engine.analysis.runner import Runner
 from engine.analysis.sensitivity.cache import ScoreCache
 from engine.analysis.sensitivity.kinds import Question
@@ -94,9 +94,13 @@ class Predicting:
 
     def _fitted(self, recipe: Recipe, ask: Ask, progress: Progress = silent, partial: Partial | None = None) -> Fitting:
         ground, recipe = self._ground, bare(recipe)
+        sim, _ = self._on_evaluation(recipe, progress)
+        left_out = overflowing(sim, ask.precisions)
+        ask = replace(ask, precisions=tuple(p for p in ask.precisions if p not in left_out))
         scores = self.scores(recipe, ask, part(progress, 0.0, 0.4))
         fp32 = ground.comparison.float_score(part(progress, 0.4, 0.45)).to_json()
         fitting = Fitting(recipe, scores, ground.metric, fp32)
+        fitting.skipped += [{"label": str(p), "reason": why} for p, why in left_out.items()]
         run(fitting, self.bench(), ask.precisions, self._past(recipe), ask.samples, ask.mixtures, part(progress, 0.45, 1.0), partial)
         return fitting
 
@@ -117,10 +121,11 @@ class Predicting:
 
     def _past(self, recipe: Recipe) -> list[Measured]:
         """Every measurement ever made that belongs to this curve; each report is read once."""
+        known = []
         for number, read in self._ground.reports():
             if number not in self._earlier:
                 self._earlier[number] = earlier(read())
-        known = (self._earlier[n] for n in sorted(self._earlier))
+            known.append(self._earlier[number])
         return [e.measured for e in known if e is not None and e.serves(recipe, self._ground.content)]
 
     def _on_evaluation(self, recipe: Recipe, progress: Progress) -> tuple[QuantSim, Runner]:

@@ -27,7 +27,6 @@ from engine.analysis.sensitivity.kinds import Array
 from engine.data.statistics import Z95, t_quantile
 
 ENOUGH = 5  # points, the float model among them, below which no drop is predicted
-FLOAT_WEIGHT = 1e9  # times all samples: the float model's drop is known to be 0
 Ends = tuple[float, float]
 
 
@@ -111,16 +110,22 @@ def fit(points: Sequence[Point], cap: float | None = None) -> Curve | None:
 
 
 def centred(rows: Sequence[Point]) -> tuple[Array, Array]:
-    """(sums, drops) of the monotone curve through points in order of their sums, pooled points at their mean sum."""
-    total = sum(p.samples for p in rows)
-    weight = np.array([float(p.samples) if p.samples else FLOAT_WEIGHT * max(total, 1) for p in rows])
-    x, y = np.array([p.sum for p in rows]), np.array([p.drop for p in rows])
+    """(sums, drops) of the monotone curve through points in order of their sums, pooled points at their mean sum.
+
+    The float model's point is certain: from there the curve can only rise, so what lies below is pooled with it.
+    """
+    measured = [p for p in rows if p.samples]
+    exact = [0.0] if len(measured) < len(rows) else []
+    x, y = np.array([p.sum for p in measured]), np.array([p.drop for p in measured])
+    weight = np.array([float(p.samples) for p in measured])
     fitted = isotonic_regression(y, weights=weight)
     blocks = [slice(int(a), int(b)) for a, b in zip(fitted.blocks[:-1], fitted.blocks[1:], strict=True)]
-    centre = np.array([np.average(x[b], weights=weight[b]) for b in blocks])
-    drop = np.array([fitted.x[b][0] for b in blocks])
+    drop = np.array([float(fitted.x[b][0]) for b in blocks])
+    centre = np.array([float(np.average(x[b], weights=weight[b])) for b in blocks])
+    above = drop > 0 if exact else np.ones(len(blocks), dtype=bool)
+    centres, drops = np.array([*exact, *centre[above]]), np.array([*exact, *drop[above]])
     # The ends are kept, so that the curve covers all that was measured.
-    return np.array([min(x[0], centre[0]), *centre, max(x[-1], centre[-1])]), np.array([drop[0], *drop, drop[-1]])
+    return np.array([min(x[0], centres[0]), *centres, max(x[-1], centres[-1])]), np.array([drops[0], *drops, drops[-1]])
 
 
 def sampling_errors(rows: Sequence[Point]) -> Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -46,8 +46,14 @@ def mixtures(
     targets = np.linspace(roots.min(), roots.max(), count + 2)[1:-1]
     picked = dict.fromkeys(int(np.argmin(np.abs(roots - targets[t]))) for t in _middle_first(count))
     recipe = replace(recipe, layers=(), bypass=())
-    return [(f"mixture {n + 1}", replace(recipe, precision=bases[pool[i][1]]).with_layers(
-        {name: options[k] for name, k in zip(names, pool[i][2], strict=True)})) for n, i in enumerate(picked)]
+    made = ((bases[pool[i][1]], dict(zip(names, (options[k] for k in pool[i][2]), strict=True))) for i in picked)
+    return [(f"mixture {n + 1}", _recipe(replace(recipe, precision=base), chosen)) for n, (base, chosen) in enumerate(made)]
+
+
+def _recipe(recipe: Recipe, chosen: Mapping[str, Precision]) -> Recipe:
+    """Float layers are bypassed: that is how a person keeps one in float, whatever the target has."""
+    asked = {name: precision for name, precision in chosen.items() if precision not in (FLOAT, recipe.precision)}
+    return recipe.with_layers(asked).with_bypass([name for name, precision in chosen.items() if precision == FLOAT])
 
 
 def _draw(rng: np.random.Generator, legal: Array, shares: Array) -> Array:

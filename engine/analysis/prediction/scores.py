@@ -22,11 +22,12 @@ from engine.data import Dataset
 from engine.data.metrics import Metric
 from engine.errors import BadInput
 from engine.progress import Progress, silent
-from engine.quant.precision import FP32, Int, Precision
+from engine.quant.precision import FP16, FP32, Int, Precision
 from engine.sim.quantization import Quantization
 from engine.sim.quantsim import QuantSim
 
 REST = "*"
+GREATEST = 65504.0  # of float16
 Kind = Literal["estimate", "exact"]
 Rows = Mapping[str, Mapping[str, float]]
 MODES: dict[Kind, Literal["estimate", "one-on"]] = {"estimate": "estimate", "exact": "one-on"}
@@ -71,6 +72,17 @@ def closure(precisions: Sequence[Precision]) -> tuple[Precision, ...]:
     activations = dict.fromkeys(p.activations for p in precisions if isinstance(p.activations, Int))
     mixed = (Precision(w, a) for w in weights for a in activations)
     return tuple(p for p in dict.fromkeys((*precisions, *mixed)) if p != Precision(FP32, FP32))
+
+
+def overflowing(sim: QuantSim, precisions: Sequence[Precision]) -> dict[Precision, str]:
+    """The precisions in whose float16 a weight does not fit, with the reason: a sum with them would have no value."""
+    wide = [p for p in precisions if p.weights == FP16]
+    weights = dict.fromkeys(name for layer in sim.model.layers for name in layer.weights) if wide else {}
+    greatest = {name: float(np.abs(sim.model.constant(name)).max(initial=0.0)) for name in weights}
+    worst = max(greatest, key=greatest.__getitem__, default="")
+    if not worst or greatest[worst] <= GREATEST:
+        return {}
+    return dict.fromkeys(wide, f"weight {worst} has values up to {greatest[worst]:g}, the greatest float16 is {GREATEST:g}")
 
 
 def effective(sim: QuantSim) -> dict[str, str]:
