@@ -6,8 +6,8 @@ from typing import Any
 
 from app.components import register
 
-_component = register("graph", ["graph.js", "dom.js", "graph_view.js", "graph_paint.js", "graph_input.js", "graph_card.js"],
-                      ["base.css", "graph.css"])
+SCRIPTS = ["graph.js", "dom.js", *(f"graph_{part}.js" for part in ("view", "paint", "boxes", "actions", "input", "card"))]
+_component = register("graph", SCRIPTS, ["base.css", "graph.css"])
 
 
 def graph(data: dict[str, Any], on_act: Callable[[], None], key: str = "graph") -> Any:

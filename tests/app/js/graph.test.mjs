@@ -1,8 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as card from "../../../app/static/graph_card.js";
-import { blend, clipped, contrast, inkOn, paint, trace } from "../../../app/static/graph_paint.js";
+import * as boxes from "../../../app/static/graph_boxes.js";
+import * as painting from "../../../app/static/graph_paint.js";
 import * as view from "../../../app/static/graph_view.js";
+
+const { blend, contrast, inkOn, paint, trace } = painting, { clipped } = boxes;
 
 // x -> a -> (b, and a way round it) -> sum -> far; a and b are in block "k"; far stands in a second column.
 const node = (name, kind, layer, block = "") => [name, kind === "layer" ? "Conv" : "Add", kind, layer, layer >= 0 ? "conv" : "", "", "1 × 8", block];
@@ -110,7 +113,7 @@ const recorder = () => {
 const c = Object.fromEntries(["surface", "chassis", "raised2", "line", "text", "text2", "text3", "accent", "ok", "mid", "hot", "off", "tick", "ghost"].map((n, i) => [n, "#" + (0x222222 + i * 0x0a0a0a).toString(16)]));
 const shown = (places, extra = {}) => {
   const ctx = recorder(), g = view.joined(facts, places);
-  paint(ctx, { g, p: places, v: { k: 1, x: 0, y: 0 }, c, w: 500, h: 300, dpr: 1, live, look: (i) => view.look(live, "precision", i), value: view.value, mode: "precision", sel: new Set(), at: 0, hover: null, marks: [], marked: -1, lit: new Set(), fade: 1, ...extra });
+  paint(ctx, { g, p: places, v: { k: 1, x: 0, y: 0 }, c, w: 500, h: 300, dpr: 1, live, look: (i) => view.look(live, "precision", i), lib: { ...view, ...painting, ...boxes }, mode: "precision", sel: new Set(), at: 0, hover: null, marks: [], marked: -1, lit: new Set(), fade: 1, ...extra });
   return ctx.said;
 };
 
