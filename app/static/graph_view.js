@@ -108,7 +108,7 @@ export function between(a, b, t) {
 }
 
 // The shape of the panel, in steps, so that a few px do not ask for another picture.
-export const ASPECTS = [0.5, 0.7, 1, 1.5, 2.2, 3.2];
+export const ASPECTS = [0.5, 0.7, 1, 1.5, 2.2, 3.2, 4.6];
 export const aspect = (w, h) => ASPECTS.reduce((a, b) => (Math.abs(Math.log((b * h) / w)) < Math.abs(Math.log((a * h) / w)) ? b : a));
 
 export const short = (p) => {

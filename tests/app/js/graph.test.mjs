@@ -74,6 +74,7 @@ test("the panel's shape comes in steps", () => {
   assert.equal(view.aspect(492, 290), 1.5);
   assert.equal(view.aspect(1350, 700), 2.2);
   assert.equal(view.aspect(300, 900), 0.5);
+  assert.equal(view.aspect(973, 212), 4.6);
 });
 
 test("layers look as their figures say", () => {
