@@ -19,7 +19,8 @@ import numpy as np
 from engine.analysis.sensitivity.confidence import TOP, ranking
 from engine.analysis.sensitivity.items import items_of
 from engine.analysis.sensitivity.kinds import SCORES, Array, Question
-from engine.analysis.sensitivity.racing import hardest_first, race
+from engine.analysis.sensitivity.racing import race
+from engine.analysis.sensitivity.sizes import hardest_first
 from engine.analysis.sensitivity.sweep import Sweep
 from engine.analysis.sensitivity.table import Table
 from engine.data import Dataset, load_data

@@ -16,8 +16,9 @@ from engine.analysis.sensitivity.data_free import data_free
 from engine.analysis.sensitivity.estimate import estimate
 from engine.analysis.sensitivity.items import items_of
 from engine.analysis.sensitivity.kinds import Item, Question
-from engine.analysis.sensitivity.racing import hardest_first, race
+from engine.analysis.sensitivity.racing import race
 from engine.analysis.sensitivity.scorer import DROP, metric_kind, scorer
+from engine.analysis.sensitivity.sizes import hardest_first
 from engine.analysis.sensitivity.sweep import Sweep
 from engine.analysis.sensitivity.table import Table
 from engine.data import Dataset

@@ -30,12 +30,13 @@ import numpy as np
 import torch
 
 from engine.analysis.sensitivity.curvature import Signs, probe
-from engine.analysis.sensitivity.kinds import Item, Question
+from engine.analysis.sensitivity.kinds import Array, Item, Question
 from engine.analysis.sensitivity.linear_terms import Encodings, Hook, LinearTerms
+from engine.analysis.sensitivity.sizes import hardest_first
 from engine.analysis.sensitivity.table import Table
 from engine.data import Dataset
 from engine.errors import UnsupportedOp
-from engine.progress import Progress, silent
+from engine.progress import Progress, part, silent
 from engine.quant.encoding import Encoding
 from engine.sim.calibration import fixed_batch
 from engine.sim.chain import batches
@@ -46,6 +47,7 @@ from engine.sim.torch_executor import TorchExecutor
 Tensor = torch.Tensor
 HELD = 24_000_000  # numbers in the watched tensors of one batch: about 100 MB, and as much again for the backward pass
 MOST = 32  # samples a batch
+LEAST, SHARE = 32, 8  # so many samples are differentiated at least, and beyond that one in eight
 Terms = dict[tuple[str, str], Tensor]  # (tensor, key of its encoding) → [probes, n]
 
 
@@ -64,11 +66,13 @@ def estimate(sim: QuantSim, question: Question, items: tuple[Item, ...], quantiz
     """
     begin = time.perf_counter()
     table = Table(question, items, estimate=True)
+    count = min(question.samples, len(data))
+    data, table.sizes = _telling(sim, data.take(range(count)), part(progress, 0.0, 0.1))
+    progress, count = part(progress, 0.1, 1.0), len(data)
     executor = TorchExecutor(sim.model)
     watch = LinearTerms(sim.model, executor.interpreter, *_wanted(items, quantizations))
     name = sim.model.outputs[0].name
     random = Signs(question.seed, question.probes)
-    count = min(question.samples, len(data))
     size = 1 if fixed_batch(sim.chain) else batch_size(watch, data, name)
     for start, stop in batches(count, size):
         progress(start / count, f"Estimating on sample {start} of {count}")
@@ -77,6 +81,19 @@ def estimate(sim: QuantSim, question: Question, items: tuple[Item, ...], quantiz
         table.samples, table.seconds = stop, time.perf_counter() - begin
     progress(1.0, f"Estimated on {count} samples")
     return table
+
+
+def _telling(sim: QuantSim, data: Dataset, progress: Progress) -> tuple[Dataset, Array | None]:
+    """The samples that are differentiated, and the sizes of all in the order that begins with them.
+
+    The others cost a float run. Where all are alike, samples from everywhere: neighbours in a file may be of one class.
+    """
+    chosen = min(len(data), max(LEAST, -(-len(data) // SHARE)))
+    if chosen == len(data):
+        return data, None
+    order, sizes = hardest_first(sim.chain, data, MOST // 8, progress)
+    spread = np.linspace(0, len(data) - 1, chosen).round().astype(np.int64)
+    return data.take(spread if sizes is None else order[:chosen]), sizes
 
 
 def _wanted(items: Sequence[Item], quantizations: Sequence[Quantization]) -> tuple[Encodings, Encodings]:

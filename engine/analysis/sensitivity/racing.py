@@ -2,10 +2,7 @@
 
 What it must find is the top that all samples would give. Three things make that cheap.
 
-* *The samples that say most come first.* Near the float output a sample's KL is `1/2 dz' F dz`, `F = diag(p) - p p'`, so it grows
-  with F's trace `1 - sum p²`: with how torn the float model is over the sample. That *size* costs one float run of the data. On
-  the bundled samples a fifth of the images holds four fifths of the KL. For terms that grow with a known size, taking the
-  largest and scaling their sum by the sizes (a ratio estimate) is the best plan there is (Royall, Biometrika 57, 1970).
+* *The samples that say most come first* (see `sizes.py`).
 * *What has been seen is no longer in doubt.* Only the samples to come are: with s² the mean of (d - b size)² / size over the n
   samples seen of a difference d, b its ratio to the sizes, H the sum of all sizes, Hs and Hr of those seen and to come, the sum
   over all samples is b H with the variance s² Hr H / Hs. Outputs that are no class scores have equal sizes, and this is then the
@@ -28,20 +25,15 @@ import numpy as np
 from scipy.special import stdtrit
 
 from engine.analysis.sensitivity.confidence import TOP, worse
-from engine.analysis.sensitivity.curvature import SLACK, class_axis
 from engine.analysis.sensitivity.kinds import Array
 from engine.analysis.sensitivity.sweep import Sweep
 from engine.analysis.sensitivity.table import Table
 from engine.data import Dataset
 from engine.progress import Progress, part, silent
-from engine.sim.calibration import fixed_batch
-from engine.sim.chain import Chain, batches
-from engine.sim.quantization import FLOAT
 
 ERROR = 0.02  # the probability of a top that is not that of all samples
 RESOLUTION = 0.05  # differences below this share of what lies between the border and the least sensitive cell are no differences
 FIRST, GROWTH, STEP = 16, 1.5, 8  # samples at the first look, and how they grow: many looks are dear, few overshoot
-FLOOR = 1e-3  # of the mean size: no sample counts as nothing
 
 
 @dataclass(frozen=True)
@@ -79,37 +71,6 @@ class Race:
         for precision, names in tied.items():
             said += f" At {precision} {', '.join(names)} are tied at its border: their difference is below resolution."
         return said + " A cell that left early shows what its samples, the most uncertain first, say of all." * (self.saved > 0)
-
-
-def sizes_of(outputs: Array) -> Array | None:
-    """How much of the KL each sample is expected to hold [n], mean 1, from the float output [n, …]; None where all are alike."""
-    axis = class_axis(outputs.shape)
-    if axis is None:
-        return None
-    p = np.moveaxis(outputs.astype(np.float64), axis, -1).reshape(len(outputs), -1, outputs.shape[axis])
-    if not ((p >= 0).all() and (np.abs(p.sum(-1) - 1) < SLACK).all()):
-        p = np.exp(p - p.max(-1, keepdims=True))
-        p /= p.sum(-1, keepdims=True)
-    traces = (1.0 - np.square(p).sum(-1)).mean(1)
-    mean = float(traces.mean())
-    if not np.isfinite(traces).all() or mean <= 0:
-        return None
-    sizes: Array = (traces / mean + FLOOR) / (1.0 + FLOOR)
-    return sizes
-
-
-def hardest_first(chain: Chain, data: Dataset, batch: int, progress: Progress = silent) -> tuple[Array, Array | None]:
-    """The order in which a race takes the samples, and their sizes in that order (None: as they are, all alike). One float run."""
-    name, parts = chain.output_names[0], []
-    for start, stop in batches(len(data), 1 if fixed_batch(chain) else batch):
-        progress(start / len(data), f"Looking for the samples that say most: {start} of {len(data)}")
-        parts.append(chain.run(FLOAT, data.batch(start, stop))[name])
-    whole = all(len(p) == len(parts[0]) for p in parts[:-1]) and sum(map(len, parts)) == len(data)
-    sizes = sizes_of(np.concatenate(parts)) if whole else None
-    if sizes is None:
-        return np.arange(len(data)), None
-    order = np.argsort(-sizes, kind="stable")
-    return order, sizes[order]
 
 
 def looks(total: int) -> list[int]:
@@ -180,7 +141,7 @@ def race(
 ) -> Race:
     """Scores more and more samples; a cell drops out once it is clearly inside or outside the `top` of its precision.
 
-    `data` are in the order of `hardest_first`, whose sizes the table holds.
+    `data` are in the order of `sizes.hardest_first`; the table holds their sizes.
     """
     total = min(len(data), table.question.samples)
     items, precisions = len(table.items), len(table.question.precisions)

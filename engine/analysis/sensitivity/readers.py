@@ -3,6 +3,9 @@
 The effect of rounding a weight can be had in two ways, which are equal: `<g, layer(x, q(W) - W)>`, one forward of
 the layer for each encoding, or `<G, q(W) - W>` with `G = dL/dW` of each sample, one product for all encodings. The
 second is taken where it pays: products over many positions (pointwise Conv, MatMul, Gemm) and several encodings.
+
+A coarse weight moves a layer's output so far that the activation after it bends or cuts the change off. There the change
+is followed through the activation, and the gradient is taken behind it: exact in the layer and its activation, linear after.
 """
 from __future__ import annotations
 
@@ -18,6 +21,10 @@ Tensor = torch.Tensor
 LINEAR = ("Conv", "ConvTranspose", "Gemm", "MatMul")  # in input 0 or 1, without the bias, which is input 2
 LARGEST = 24_000_000  # numbers in the weight gradients of one batch
 POSITIONS = 4  # a sample: with fewer, a forward pass for each encoding is cheaper
+COARSE = 3  # bits of a weight up to which its change is followed through the activation
+# Each value for itself, with nothing but constants beside it.
+ELEMENTWISE = frozenset(("Relu", "Clip", "LeakyRelu", "PRelu", "Elu", "Selu", "Celu", "ThresholdedRelu", "HardSwish", "HardSigmoid",
+                         "Sigmoid", "Tanh", "Softplus", "Gelu", "Mish", "BatchNormalization", "Add"))
 
 
 class Reader:
@@ -26,11 +33,13 @@ class Reader:
     Attributes:
         inputs: the tensors that it reads and that are no constants.
         linear: constants in which the node is linear once `zeros` (its bias) are fed.
+        after: the tensor behind the activation that alone reads the output; empty where there is none.
     """
 
     def __init__(self, node: ir.Node, constants: tuple[str, ...], parameters: Mapping[str, Tensor]) -> None:
         names = tuple("" if v is None else str(v.name) for v in node.inputs)
         self.constants, self.op_type, self.output = constants, node.op_type, str(node.outputs[0].name)
+        self.after = _behind(node.outputs[0], parameters)
         self.inputs = tuple(dict.fromkeys(n for n in names if n and n not in parameters))
         affine = node.op_type in LINEAR and (len(names) < 3 or not names[2] or names[2] in parameters)
         self.zeros = {n: torch.zeros_like(parameters[n]) for n in names[2:3] if n} if affine else {}
@@ -66,6 +75,19 @@ def readers(model: Model, constants: Iterable[str], parameters: Mapping[str, Ten
             reader = Reader(node, read, parameters)
             found[reader.output].append(reader)
     return dict(found)
+
+
+def _behind(value: ir.Value, parameters: Mapping[str, Tensor]) -> str:
+    """Follows a value through elementwise ops as long as each is its only reader."""
+    found = ""
+    while not value.is_graph_output() and len(uses := tuple(value.uses())) == 1:
+        node = uses[0].node
+        others = [str(v.name) for v in node.inputs if v is not None and v is not value]
+        if node.op_type not in ELEMENTWISE or node.domain not in ("", "ai.onnx") or any(n not in parameters for n in others):
+            break
+        value = node.outputs[0]
+        found = str(value.name)
+    return found
 
 
 def _odd(attribute: ir.Attr) -> bool:

@@ -24,7 +24,7 @@ class Table:
         estimate: whether the values are estimates from gradients.
         kinds: what each score means; a task metric adds its own.
         samples: how many samples have been scored at least once.
-        sizes: after a race, how much of the `kl` each sample is expected to hold (mean 1), see `racing.py`; None: all alike.
+        sizes: how much of the `kl` each sample is expected to hold (mean 1) where the largest came first, see `sizes.py`.
     """
 
     question: Question
@@ -107,7 +107,7 @@ class Table:
         return np.where(counts > 0, total / np.where(counts > 0, counts, 1), np.nan)
 
     def _shares(self, name: str, known: Array) -> Array:
-        """How many samples each one stands for: one, but where a race left a cell with the hardest alone, as many as its size says."""
+        """How many samples each one stands for: one, but in a cell with the hardest ones alone, as many as its size says."""
         if self.sizes is None or name != "kl":
             return known.astype(np.float64)
         return np.where(known, np.where(known.all(2, keepdims=True), 1.0, self.sizes), 0.0)

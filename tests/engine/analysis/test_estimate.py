@@ -29,7 +29,8 @@ from tests import graphs
 
 RECIPE = Recipe(target="generic")
 SAMPLES = 64  # of the calibration set for the estimate, and as many of the evaluation set for the exact scores
-ASKED: tuple[tuple[What, str], ...] = (("weights", "w4a16"), ("activations", "w16a8"), ("activations", "w16a4"), ("both", "w4a8"))
+ASKED: tuple[tuple[What, str], ...] = (("weights", "w4a16"), ("weights", "w2a16"), ("activations", "w16a8"), ("activations", "w16a4"),
+                                       ("both", "w4a8"))
 
 
 def prepared(model: Model, data: Dataset, precisions: Sequence[str]) -> tuple[QuantSim, list[Quantization]]:
@@ -143,6 +144,43 @@ def test_a_linear_model_is_estimated_exactly_sample_by_sample() -> None:
             assert np.allclose(table.parts["kl"][0, p], want, rtol=2e-3, atol=1e-9), item.name
 
 
+def bending_model() -> Model:
+    """A layer, an activation that cuts, and a layer that is linear: only the activation bends."""
+    nodes = [helper.make_node("Gemm", ["x", "w", "b"], ["h"], name="first", transB=1),
+             helper.make_node("Clip", ["h", "low", "high"], ["c"], name="clip"),
+             helper.make_node("Gemm", ["c", "v"], ["y"], name="last", transB=1)]
+    constants = {"w": 3 * graphs.weights(6, 5), "b": np.ones(6, np.float32), "v": graphs.weights(1, 6, seed=1),
+                 "low": np.float32(0), "high": np.float32(2)}
+    return graphs.model(nodes, {"x": ["batch", 5]}, {"y": ["batch", 1]}, constants)
+
+
+def test_a_coarse_weight_is_followed_through_its_activation() -> None:
+    """At 2 bits the estimate is exact where only the activation bends; at 4 bits the change is taken as linear before it."""
+    data = Dataset("toy", {"x": values(24, 5)})
+    sim, quantizations = prepared(bending_model(), data, ["w2a16", "w4a16"])
+    item = Item("first", ("first",), ("w",), ())
+    table = estimate(sim, asked(["w2a16", "w4a16"], "weights", 24), (item,), quantizations, data)
+    feeds, chain = data.batch(0, 24), Chain(sim.model)
+    truth = [0.5 * ((chain.run(switched_on(q, item), feeds)["y"] - chain.run(FLOAT, feeds)["y"]) ** 2).sum(1) for q in quantizations]
+    assert np.allclose(table.parts["kl"][0, 0], truth[0], rtol=2e-3, atol=1e-6)
+    assert not np.allclose(table.parts["kl"][0, 1], truth[1], rtol=0.1, atol=1e-6), "the toy bends at 4 bits too, or tests nothing"
+    assert table.value("kl")[0, 1] == pytest.approx(truth[1].mean(), rel=0.5)
+
+
+def test_only_the_samples_that_say_most_are_differentiated(ready: tuple[QuantSim, Dataset, Dataset]) -> None:
+    """32 of 256 stand for all of them: the level of a full estimate and its order."""
+    sim, calibration, _ = ready
+    quantizations = derived(sim, ["w4a8"])
+    items = items_of(sim, "layers", "both")
+    some = estimate(sim, asked(["w4a8"], samples=256, probes=4), items, quantizations, calibration)
+    alone = [calibration.take(range(first, first + 32)) for first in range(0, 256, 32)]
+    parts = [estimate(sim, asked(["w4a8"], samples=32, probes=4), items, quantizations, d).value("kl")[:, 0] for d in alone]
+    value, whole = some.value("kl")[:, 0], np.mean(parts, axis=0)
+    assert some.samples == 32 and (some.count() == 32).all()
+    assert spearman(value, whole) > 0.9
+    assert np.median(value / whole) == pytest.approx(1.0, abs=0.3)
+
+
 def test_many_probes_reach_the_squared_error_of_many_outputs() -> None:
     """F = I on five axes of output: the mean over probes tends to half the squared error."""
     shape = helper.make_node("Reshape", ["h", "shape"], ["y"], name="reshape")
@@ -245,7 +283,7 @@ def test_cancel(ready: tuple[QuantSim, Dataset, Dataset]) -> None:
     quantizations = derived(sim, ["w4a8"])
     with pytest.raises(Cancelled):
         estimate(sim, asked(["w4a8"], samples=128), items_of(sim, "layers", "both"), quantizations, calibration, stop)
-    assert "sample 0 of 128" in seen[0][1] and 0 < seen[-1][0] < 1
+    assert "say most: 0 of 128" in seen[0][1] and 0 < seen[-1][0] < 1
 
 
 def test_the_same_question_has_the_same_answer(ready: tuple[QuantSim, Dataset, Dataset]) -> None:

@@ -11,7 +11,8 @@ import torch
 
 from engine.analysis.sensitivity.curvature import Signs, probe
 from engine.analysis.sensitivity.kinds import Array, Item, Question
-from engine.analysis.sensitivity.racing import ERROR, Race, looks, race, sizes_of
+from engine.analysis.sensitivity.racing import ERROR, Race, looks, race
+from engine.analysis.sensitivity.sizes import sizes_of
 from engine.analysis.sensitivity.table import Table
 from engine.data import Dataset, load_data
 from engine.errors import Cancelled
