@@ -207,6 +207,13 @@ def scores_for(client: Any, found: Bench) -> tuple[str, Rows] | None:
     return None
 
 
+def additivity(found: Bench, curve: Curve) -> dict[str, Any]:
+    """What the verb `additivity` is given: how the scores of the recipe on the desk add, beside the recipes of its curve."""
+    precisions = [p for p in dict.fromkeys(p for row in curve["scores"].values() for p in row) if p in ask.precisions(found.doc)]
+    return {"recipe": found.recipe, "precisions": precisions, "kind": curve["kind"], "score_samples": curve["score"]["samples"],
+            "samples": EVALUATED}
+
+
 def _latest(client: Any, found: Bench, asked: Mapping[str, Any]) -> Curve | None:
     rest = {k: v for k, v in asked.items() if k != "recipe"}
     result: Curve | None = client.latest(found.project.id, VERB, asked["recipe"], **rest)

@@ -12,7 +12,8 @@ BUDGET = 0.02  # the drop that fills half of the gauge
 VERBS = {"open": "Reading the model", "resolve": "Resolving the recipe", "float": "Float accuracy",
          "measure": "Measuring", "calibrate": "Calibrating", "layer": "Looking into a layer",
          "quantize": "Exporting", "verify": "Verifying",
-         "sensitivity": "Scoring layers", "diagnose": "Looking for causes", "compare": "Comparing"}
+         "sensitivity": "Scoring layers", "diagnose": "Looking for causes", "compare": "Comparing",
+         "curve": "Learning to predict", "additivity": "Checking sums"}
 Part = dict[str, Any]
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import onnxruntime
 import torch
 
-from benchmarks import calibrate, desk, racing, ranges, sensitivity, simulate
+from benchmarks import calibrate, desk, prediction, racing, ranges, sensitivity, simulate
 from benchmarks.table import show
 
 ALL: dict[str, Callable[[bool], list[dict[str, object]]]] = {
@@ -24,6 +24,7 @@ ALL: dict[str, Callable[[bool], list[dict[str, object]]]] = {
     "desk": desk.main,
     "sensitivity": sensitivity.main,
     "racing": racing.main,
+    "prediction": prediction.main,
 }
 
 

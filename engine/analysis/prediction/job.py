@@ -19,7 +19,7 @@ from engine.recipe import Recipe
 
 MIXTURES = 16
 SAMPLES = 512
-SHARES = ("top1", "top5", "agreement", "miou")
+SHARES = ("top1", "top5", "agreement", "miou")  # metrics from 0 to 1: no drop is greater than the float model's score
 Partial = Callable[[dict[str, Any]], None]
 
 
@@ -53,7 +53,7 @@ class Fitting:
         return {
             "kind": self.scores.kind,
             "metric": self.metric.name,
-            "unit": "dB" if self.metric.name == "sqnr" else "share",
+            "unit": "dB" if self.metric.name == "sqnr" else "share" if self.metric.name in SHARES else "units of the metric",
             "direction": "lower is better",
             "score": {"unit": "nats per sample", "samples": self.scores.samples, "direction": "lower is better"},
             "fp32": dict(self.fp32),
