@@ -12,5 +12,3 @@ if [ ! -x "$folder/venv/bin/python" ]; then
   "$folder/venv/bin/pip" install --quiet aimet-onnx==2.42.0 onnxruntime==1.32.0
 fi
 .venv/bin/python -m benchmarks.peer "$folder"
-"$folder/venv/bin/python" -W ignore benchmarks/aimet_peer.py "$folder"
-.venv/bin/python -m benchmarks.peer "$folder" --compare
