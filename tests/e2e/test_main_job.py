@@ -182,7 +182,7 @@ def test_a_bad_file_is_a_red_box_in_plain_words_and_other_projects_stay(desk: De
     page.goto(desk.url + "?page=projects")
     page.wait_for_selector("[data-testid=stFileUploader] input[type=file]", state="attached")
     page.locator("[data-testid=stFileUploader] input[type=file]").first.set_input_files(str(bad))
-    page.wait_for_selector("[data-testid=stFileUploaderFileName], [data-testid=stFileUploaderFile], [data-testid=stFileChip]")
+    page.wait_for_selector(".st-key-panel_new .md-p:has-text('broken.onnx')")
     page.get_by_role("button", name="Create project").click()
     page.wait_for_selector(".md-box.hot", timeout=60_000)
     words = page.locator(".md-box.hot").inner_text()
