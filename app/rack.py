@@ -24,7 +24,7 @@ from engine.errors import BadInput
 Data = dict[str, Any]
 FLOATS = {"fp32": (32, 32), "fp16": (16, 16), "bf16": (16, 16)}
 MOST_DETENTS = 9
-WHY_BYTES = 700  # reasons that travel with an edit; the table has them all
+WHY_BYTES = 400  # reasons that travel with an edit; the table has them all
 
 
 def bits(precision: str) -> tuple[int, int]:

@@ -21,7 +21,7 @@ export function histogram(d, w, h) {
   const ends = [d.edges[0], d.edges.at(-1), ...(d.clip || [])], pad = (Math.max(...ends) - Math.min(...ends)) * 0.03 || 1;
   const [a, b] = [Math.min(...ends) - pad, Math.max(...ends) + pad], x = linear(a, b, area.left, area.right), y = log(0.7, top * 1.4, area.bottom, area.top);
   const out = frame(w, h, left, bottom, ticks(a, b, w / 90).map((v) => [x(v), words(v)]), decades(1, top * 1.4, 5).map((v) => [y(v), words(v)]), "weight value");
-  for (const g of d.grid) out.push(line(x(g), y(top * (d.grid.length <= 33 && !d.sparse ? 1 : 0.05)), x(g), area.bottom, "level"));
+  for (const g of d.grid) out.push(line(x(g), y(d.sparse ? Math.max(1.2, top * 0.05) : top), x(g), area.bottom, "level"));
   d.counts.forEach((n, i) => {
     if (!n) return;
     const m = (d.edges[i] + d.edges[i + 1]) / 2, cut = d.clip && (m < d.clip[0] || m > d.clip[1]);

@@ -74,7 +74,7 @@ export function master(x, V) {
     const n = S.prec.filter((v) => v === p).length;
     x.fillStyle = t.text3;
     x.fillRect(cx - 15, grid.y(p), 20, 1);
-    if (n) text(x, n, 69, grid.y(p) + 1, t.text2, "right");
+    if (n) text(x, n, 71, grid.y(p) + 1, t.text2, "right");
   }
   masterCap(x, V, cx);
   const full = S.live.fp32 || 1;
@@ -111,13 +111,13 @@ function masterCap(x, V, cx) {
   fill.addColorStop(0, t.cap1);
   fill.addColorStop(1, t.cap2);
   x.fillStyle = t.shadow;
-  box(x, cx - 22, y - 7, 34, 18, 3);
+  box(x, cx - 22, y - 7, 32, 18, 3);
   x.fill();
   x.fillStyle = fill;
-  box(x, cx - 22, y - 9, 34, 18, 3);
+  box(x, cx - 22, y - 9, 32, 18, 3);
   x.fill();
   font(x, 650, 10);
-  text(x, mixed ? "mix" : (S.precisions[Math.round(V.masterAt ?? mean)]?.cap ?? ""), cx - 5, y + 1, t.capink);
+  text(x, mixed ? "mix" : (S.precisions[Math.round(V.masterAt ?? mean)]?.cap ?? ""), cx - 6, y + 1, t.capink);
 }
 
 export function minimap(map, left, right, V) {
