@@ -27,6 +27,7 @@ class Room:
     """One stepped graph that serves every recipe with the same steps. Jobs that run between each other's batches share it.
 
     Attributes:
+        key: tells the graph from others of the session.
         sim: the graph with its statistics; `enter` moves it to a recipe.
         reports: what the steps did.
         runner: of the stepped graph, once data are known.
@@ -38,7 +39,7 @@ class Room:
         self.reports: tuple[StepReport, ...] = apply_steps(self.sim, calibration, progress)
         self.runner: Runner | None = None
         self._data, self._cache = calibration, cache
-        self._key = steps_key(recipe)
+        self.key = steps_key(recipe)
         self._base = base
         self._moved: list[tuple[Recipe, QuantSim]] = []
         self._gathered: str | None = None
@@ -102,7 +103,7 @@ class Room:
 
     def _wanted(self, recipe: Recipe) -> str:
         data = "none" if self._data is None else self._data.sha256
-        text = json.dumps([self.sim.model.sha256, self._key, data, recipe.calibration.samples, recipe.calibration.seed, recipe.target])
+        text = json.dumps([self.sim.model.sha256, self.key, data, recipe.calibration.samples, recipe.calibration.seed, recipe.target])
         return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 

@@ -21,7 +21,8 @@ from engine.analysis.diagnosis import diagnose
 from engine.analysis.facts import model_facts
 from engine.analysis.graph_drawing import drawing
 from engine.analysis.layer_facts import layer_facts
-from engine.analysis.measure import Comparison, layer_sqnr
+from engine.analysis.layer_noise import LayerNoise
+from engine.analysis.measure import Comparison
 from engine.analysis.ranges_table import tensor_rows, weight_rows
 from engine.analysis.report import measured, report
 from engine.analysis.resolved import resolved
@@ -30,6 +31,7 @@ from engine.analysis.sensitivity.answer import answer
 from engine.analysis.sensitivity.cache import ScoreCache
 from engine.analysis.sensitivity.confidence import TOP
 from engine.analysis.sensitivity.kinds import Question
+from engine.analysis.sensitivity.scorer import metric_key
 from engine.answering import Answering, answering_of
 from engine.data import Dataset, load_data
 from engine.data.metrics import Metric, resolve_metric
@@ -41,6 +43,8 @@ from engine.quant.precision import Precision
 from engine.recipe import Recipe
 from engine.room import Room, steps_key
 from engine.sim.calibration import Statistics, gather
+from engine.sim.kept_cuts import BUDGET, KeptCuts
+from engine.sim.quantization import FLOAT
 from engine.sim.quantsim import QuantSim
 
 Partial = Callable[[dict[str, Any]], None]
@@ -64,9 +68,11 @@ class Session:
         allow_code: bool = False,
         strict: bool = False,
         base: Path = Path(),
+        kept_bytes: int = BUDGET,
     ) -> None:
         """Data are checked against the model's inputs. With one of the two sets given it is split in two disjoint halves.
-        Paths inside a recipe are relative to `base`, the folder of its file.
+        Paths inside a recipe are relative to `base`, the folder of its file. `kept_bytes` of tensors stay in memory, so that a
+        measurement runs only what an edit touches.
 
         Raises:
             BadInput: data that do not fit the model.
@@ -85,13 +91,15 @@ class Session:
         self.evaluation = None if evaluation is None or self.order is None else evaluation.take(self.order)
         sample = calibration or evaluation
         self.model = model if sample is None else model.with_sample(sample.batch(0, 1))
+        labelled = evaluation if evaluation is not None or metric is None else calibration  # asked for by name, it scores a sweep
         self.metric: Metric | None = (
-            None if evaluation is None else resolve_metric(metric, evaluation, model.outputs, allow_code=allow_code)
+            None if labelled is None else resolve_metric(metric, labelled, model.outputs, allow_code=allow_code)
         )
         self._cache, self._strict, self._base = cache, strict, base
         self._rooms: OrderedDict[str, Room] = OrderedDict()
         self._making = Making()
         self._comparison: Comparison | None = None
+        self._kept, self._noise = KeptCuts(kept_bytes), LayerNoise()
         self._clipped: tuple[Statistics, Statistics] | None = None
         self._answering: Answering | None = None
         self._predicting: Predicting | None = None
@@ -234,7 +242,7 @@ class Session:
     def _scores(self, recipe: Recipe, question: Question, data: Dataset) -> ScoreCache | None:
         if self._cache is None:
             return None
-        shared = [self.model.sha256, steps_key(recipe), data.sha256, self.metric.name if self.metric else "", question.mode]
+        shared = [self.model.sha256, steps_key(recipe), data.sha256, metric_key(self.metric), question.mode]
         return ScoreCache(self._cache / "scores", json.dumps(shared))
 
     def diagnose(self, recipe: Recipe, layers: Sequence[str] | None = None, progress: Progress = silent) -> dict[str, Any]:
@@ -296,11 +304,13 @@ class Session:
         sim = room.calibrated(recipe, part(progress, 0.0, 0.2))
         runner = room.ready_runner(comparison.data, progress)
         tell = None if partial is None else lambda m: partial(measured(metric.name, m))
-        found, outputs = comparison.measure(runner, sim.quantization, part(progress, 0.2, 0.9), tell)
+        run, floats = (runner.kept_run(q, self._kept, room.key) for q in (sim.quantization, FLOAT))
+        self._kept.begin((*run.keys, *floats.keys))
+        found, outputs = comparison.measure(runner, sim.quantization, part(progress, 0.2, 0.9), tell, run)
         places = {layer.name: layer.output for layer in sim.model.layers}
-        sqnr = layer_sqnr(runner, sim.quantization, comparison.data, places, part(progress, 0.9, 1.0))
+        sqnr = self._noise.sqnr(run, floats, comparison.data, runner.batch, places, part(progress, 0.9, 1.0))
         extra = {"seconds": time.perf_counter() - begin, "steps": [s.to_json() for s in room.reports], "notes": list(self.notes),
-                 "content": list(self.content())}
+                 "content": list(self.content()), "kept_cuts": self._kept.facts()}
         whole = report(self.model, sim, recipe, metric.name, found, sqnr, extra)
         answers = self._answers().keep(recipe, comparison, outputs, whole)
         return whole | {"per_class": self._answers().classes(comparison, answers)}, outputs

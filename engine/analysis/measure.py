@@ -14,11 +14,11 @@ from engine.data.metrics import Metric
 from engine.data.statistics import Drop, Interval, interval, paired_drop
 from engine.errors import BadInput
 from engine.progress import Making, Progress, part, silent
+from engine.sim.kept_run import KeptRun
 from engine.sim.padding import Padding
 from engine.sim.quantization import FLOAT, Quantization
 
 STAGES = (256, 512, 1024)
-LAYER_SAMPLES = 128
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
@@ -73,8 +73,11 @@ class Comparison:
         return interval(self._score(outputs, outputs, len(self.data)))
 
     def measure(self, runner: Runner, quantization: Quantization, progress: Progress = silent,
-                partial: Callable[[Measurement], None] | None = None) -> tuple[Measurement, Outputs]:
-        """Runs the quantized graph on all samples; `partial` is given the numbers of the first 256, 512, … as they come."""
+                partial: Callable[[Measurement], None] | None = None, kept: KeptRun | None = None) -> tuple[Measurement, Outputs]:
+        """Runs the quantized graph on all samples; `partial` is given the numbers of the first 256, 512, … and all, as they come.
+
+        With `kept` each batch starts at the latest cut that is kept for it.
+        """
         begin = 0.4 if self.reference is None else 0.0
         reference = self.float_outputs(part(progress, 0.0, begin))
         stages = [n for n in STAGES if n < len(self.data)] + [len(self.data)]
@@ -82,11 +85,11 @@ class Comparison:
         done = 0
         for stage in stages:
             share = part(progress, begin + (1 - begin) * done / len(self.data), begin + (1 - begin) * stage / len(self.data))
-            parts.append(runner.run(quantization, self.data, done, stage, _named(share, "Quantized: ")))
+            parts.append(runner.run(quantization, self.data, done, stage, _named(share, "Quantized: "), kept=kept))
             done = stage
             outputs = _joined(parts)
             found = self.compare(reference, outputs, stage)
-            if partial is not None and stage < len(self.data):
+            if partial is not None:
                 partial(found)
         return found, outputs
 
@@ -128,28 +131,6 @@ class Comparison:
             return None
         mask = None if self._mask is None else self._mask[:count]
         return float(np.mean(agreement(after[name], before[name], mask)))
-
-
-def layer_sqnr(runner: Runner, quantization: Quantization, data: Dataset, tensors: Mapping[str, str],
-               progress: Progress = silent, samples: int = LAYER_SAMPLES) -> dict[str, float]:
-    """SQNR in dB at each layer's output with the whole recipe on, pooled over the first `samples` samples.
-
-    Args:
-        tensors: layer name → output tensor.
-    """
-    count = min(samples, len(data))
-    signal, noise = dict.fromkeys(tensors, 0.0), dict.fromkeys(tensors, 0.0)
-    watch = tuple(dict.fromkeys(tensors.values()))
-    size = min(runner.batch, 4)  # all tensors of a run are held twice
-    for start in range(0, count, size):
-        progress(start / count, "Noise at every layer")
-        feeds = data.batch(start, min(start + size, count))
-        before, after = runner.chain.run(FLOAT, feeds, watch), runner.chain.run(quantization, feeds, watch)
-        for layer, tensor in tensors.items():
-            a, b = before[tensor].astype(np.float64), after[tensor].astype(np.float64)
-            signal[layer] += float((a**2).sum())
-            noise[layer] += float(((a - b) ** 2).sum())
-    return {layer: decibels(signal[layer], noise[layer]) for layer in tensors}
 
 
 def _joined(parts: list[Outputs]) -> Outputs:

@@ -4,7 +4,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from engine.analysis.measure import LAYER_SAMPLES, Measurement
+from engine.analysis.layer_noise import SAMPLES as LAYER_SAMPLES
+from engine.analysis.measure import Measurement
 from engine.graph.model import Model
 from engine.recipe import Recipe
 from engine.sim.quantsim import QuantSim

@@ -3,13 +3,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from functools import cached_property, partial
 
 import numpy as np
 
 from engine.errors import BadInput
 from engine.progress import Progress, silent
-from engine.sim.calibration import Samples, fixed_batch
+from engine.sim.calibration import Samples, fixed_batch, samples_per_run
 from engine.sim.chain import Chain, batches, best_batch
+from engine.sim.kept_cuts import KeptCuts
+from engine.sim.kept_run import Boundaries, KeptRun
 from engine.sim.quantization import FLOAT, Quantization
 
 TRIAL = (1, 2, 4, 8, 16)
@@ -27,20 +30,30 @@ class Runner:
     def _trial(self, data: Samples) -> int:
         if fixed_batch(self.chain):
             return 1
-        sizes = [size for size in TRIAL if size <= len(data)] or [1]
+        most = min(len(data), samples_per_run(self.chain.model, self.chain.model.shapes))  # more would cost memory and never wins
+        sizes = [size for size in TRIAL if size <= most] or [1]
         feeds = {size: data.batch(0, size) for size in sizes}
         return best_batch(lambda size: self.chain.run(FLOAT, feeds[size]), sizes, time.process_time)
 
+    @cached_property
+    def boundaries(self) -> Boundaries:
+        """What a cut of this chain holds and saves."""
+        return Boundaries(self.chain)
+
+    def kept_run(self, quantization: Quantization, kept: KeptCuts, scope: str) -> KeptRun:
+        """The quantization, to be run from kept cuts; `scope` tells this graph and its data from others in `kept`."""
+        return KeptRun(self.chain, quantization, kept, self.boundaries, scope)
+
     def run(self, quantization: Quantization, data: Samples, start: int, stop: int, progress: Progress = silent,
-            watch: Iterable[str] = ()) -> Outputs:
-        """Outputs and watched tensors of samples `start`..`stop`, along the first axis."""
+            watch: Iterable[str] = (), kept: KeptRun | None = None) -> Outputs:
+        """Outputs and watched tensors of samples `start`..`stop`, along the first axis; with `kept` outputs alone, from kept cuts."""
         wanted = tuple(dict.fromkeys((*self.chain.output_names, *watch)))
         parts: dict[str, list[np.ndarray]] = {name: [] for name in wanted}
         total = 0
         for begin, end in batches(stop - start, self.batch):
             progress(begin / max(stop - start, 1), f"sample {start + begin} of {stop}")
-            feeds = data.batch(start + begin, start + end)
-            values = self.chain.run(quantization, feeds, watch)
+            feeds = partial(data.batch, start + begin, start + end)
+            values = self.chain.run(quantization, feeds(), watch) if kept is None else kept.run((start + begin, start + end), feeds)
             for name in wanted:
                 parts[name].append(_per_sample(values[name], end - begin, name))
                 total += values[name].nbytes

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -67,8 +68,34 @@ def test_more_bits_make_less_noise(session: Session) -> None:
 def test_partial_numbers_come_before_the_whole(session: Session) -> None:
     seen: list[int] = []
     found = session.measure(Recipe(), partial=lambda value: seen.append(value["samples"]))
-    assert seen == [256, 512]
+    assert seen == [256, 512, 600], "all of them, before what is told of the layers"
     assert found["samples"] == 600
+
+
+def test_each_partial_value_is_what_a_measurement_of_so_many_samples_gives(session: Session) -> None:
+    recipe = Recipe(precision="w4a8")  # type: ignore[arg-type]
+    seen: list[dict[str, Any]] = []
+    session.measure(recipe, partial=seen.append)
+    assert session.evaluation is not None
+    few = Session(session.model, session.evaluation.take(range(256)), session.calibration)
+    few.order, few.evaluation = None, session.evaluation.take(range(256))
+    found = few.measure(recipe)
+    assert {k: found[k] for k in ("quantized", "drop", "agreement")} == {k: seen[0][k] for k in ("quantized", "drop", "agreement")}
+    widths = [high - low for low, high in (value["drop"]["ci95"] for value in seen)]
+    assert widths == sorted(widths, reverse=True), "it shrinks as samples come in"
+
+
+def test_what_was_measured_before_changes_no_number(session: Session) -> None:
+    """Kept cuts and remembered noise against a session that keeps nothing, over edits and undo."""
+    plain = Session(session.model, session.evaluation, session.calibration, kept_bytes=0)
+    plain.evaluation, names, recipe = session.evaluation, [x.name for x in session.model.layers], Recipe()
+    for name, precision in ((names[-1], "w4a8"), (names[9], "w8a16"), (names[0], "w4a8"), (names[9], None), (names[0], None)):
+        recipe = recipe.with_layer(name, precision)
+        a, b = session.measure(recipe), plain.measure(recipe)
+        kept, own = a["kept_cuts"], b["kept_cuts"]
+        assert own["skipped"] == own["bytes"] == 0 and kept["bytes"] > 0
+        assert all(a[key] == b[key] for key in a if key not in ("seconds", "steps", "kept_cuts"))
+    assert kept["skipped"] > 0.99, "the last step went back to a recipe whose cuts were kept"
 
 
 def test_the_same_recipe_gives_the_same_numbers(session: Session, sample: Path) -> None:
