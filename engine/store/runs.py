@@ -61,7 +61,8 @@ class Runs:
     def all(self, project: str, kind: str | None = None) -> list[Run]:
         """The runs of a project, oldest first."""
         with self._database.reading() as c:
-            rows = c.execute("SELECT * FROM runs WHERE project=? AND (? IS NULL OR kind=?) ORDER BY id",
+            rows = c.execute("SELECT id, project, fingerprint, kind, created FROM runs "  # not the reports: they are long
+                             "WHERE project=? AND (? IS NULL OR kind=?) ORDER BY id",
                              (project, kind, kind)).fetchall()
         return [_run(row) for row in rows]
 

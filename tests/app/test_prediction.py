@@ -171,6 +171,14 @@ def test_an_edit_of_a_layer_keeps_the_curve_and_another_precision_is_scored_too(
     assert prediction.curve_for(store, bench({"mixdown": 1, "calibration": {"method": "mse"}})) is None
 
 
+def test_the_check_of_sums_asks_for_the_recipe_on_the_desk_and_the_scores_of_its_curve() -> None:
+    found = bench({"mixdown": 1, "candidates": ["w8a8", "w4a8"]})
+    found.recipe = "mixdown: 1\nprecision: w4a8\n"
+    asked = prediction.additivity(found, curve(score={"samples": 128}))
+    assert asked["recipe"] == found.recipe and asked["precisions"] == ["w8a8", "w4a8"]
+    assert asked["kind"] == "exact" and asked["score_samples"] == 128
+
+
 def test_what_was_tried_or_runs_is_not_started_again() -> None:
     asked = prediction.arguments(bench())
     for state in ("failed", "cancelled", "running", "queued"):
