@@ -104,8 +104,8 @@ def test_one_pass_gives_what_each_precision_gives_alone_with_intervals(ready: tu
     precisions = ["w8a8", "w4a8", "w4a4"]
     quantizations = derived(sim, precisions)
     items = items_of(sim, "layers", "both")
-    table = estimate(sim, asked(precisions, samples=24), items, quantizations, calibration)
-    alone = estimate(sim, asked(precisions[1:2], samples=24), items, quantizations[1:2], calibration)
+    table = estimate(sim, asked(precisions, samples=16), items, quantizations, calibration)
+    alone = estimate(sim, asked(precisions[1:2], samples=16), items, quantizations[1:2], calibration)
     both, one = table.parts["kl"][:, 1], alone.parts["kl"][:, 0]
     assert np.allclose(both, one, rtol=1e-3, atol=1e-4 * one.mean())  # sums in another order, some of them near zero
     low, high = table.interval("kl")
@@ -168,15 +168,15 @@ def test_a_coarse_weight_is_followed_through_its_activation() -> None:
 
 
 def test_only_the_samples_that_say_most_are_differentiated(ready: tuple[QuantSim, Dataset, Dataset]) -> None:
-    """32 of 256 stand for all of them: the level of a full estimate and its order."""
+    """A part of 256 stands for all of them: the level of many estimates of few samples, and their order."""
     sim, calibration, _ = ready
     quantizations = derived(sim, ["w4a8"])
     items = items_of(sim, "layers", "both")
     some = estimate(sim, asked(["w4a8"], samples=256, probes=4), items, quantizations, calibration)
-    alone = [calibration.take(range(first, first + 32)) for first in range(0, 256, 32)]
-    parts = [estimate(sim, asked(["w4a8"], samples=32, probes=4), items, quantizations, d).value("kl")[:, 0] for d in alone]
+    alone = [calibration.take(range(first, first + 16)) for first in range(0, 256, 16)]
+    parts = [estimate(sim, asked(["w4a8"], samples=16, probes=4), items, quantizations, d).value("kl")[:, 0] for d in alone]
     value, whole = some.value("kl")[:, 0], np.mean(parts, axis=0)
-    assert some.samples == 32 and (some.count() == 32).all()
+    assert 32 <= some.samples <= 64 and (some.count() == some.samples).all()
     assert spearman(value, whole) > 0.9
     assert np.median(value / whole) == pytest.approx(1.0, abs=0.3)
 
@@ -254,7 +254,7 @@ def test_integer_inputs_and_tables() -> None:
     data = Dataset("toy", {"ids": ids, "at": np.arange(4)[None]}, shared=frozenset({"at"}), passed=frozenset({"at"}))
     sim, quantizations = prepared(embedding_model(), data, ["w4a8"])
     items = items_of(sim, "layers", "weights")
-    table = estimate(sim, asked(["w4a8"], "weights", 64, probes=8), items, quantizations, data)
+    table = estimate(sim, asked(["w4a8"], "weights", 64, probes=64), items, quantizations, data)
     truth = exact(sim, asked(["w4a8"], "weights", 64), items, quantizations, data)[:, 0]
     assert [i.name for i in items] == ["words", "where", "classifier"]
     assert np.allclose(table.value("kl")[:, 0], truth, rtol=0.35)
