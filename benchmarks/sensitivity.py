@@ -27,13 +27,12 @@ from engine.analysis.sensitivity.items import items_of, switched_off, switched_o
 from engine.analysis.sensitivity.kinds import SCORES, Array, Item, Mode, Question
 from engine.analysis.sensitivity.sweep import Sweep
 from engine.analysis.sensitivity.table import Table
-from engine.graph.cuts import segment_of
+from engine.graph.cuts import Segment, segment_of
 from engine.quant.precision import Precision
 from engine.recipe import Recipe
 from engine.sim.chain import Chain, Values, batches
 from engine.sim.quantization import FLOAT, Quantization
 from engine.sim.quantsim import QuantSim
-from engine.sim.segment_session import SegmentSession
 from engine.sim.tails import Place, Places
 
 Row = dict[str, object]
@@ -70,24 +69,24 @@ def bound_seconds(sim: QuantSim, case: Case, items: tuple[Item, ...], size: int)
     starts = [p for item in items if (p := places.first((*item.constants, *item.activations))) is not None]
     images = min(BOUND_IMAGES, len(case.data)) // size * size or len(case.data)
     suffixes = {start: _suffix(chain, start) for start in starts}
-    watch = {name for suffix in suffixes.values() for name in suffix.reads}
+    watch = {name for part in suffixes.values() for name in part.reads}
     kept: list[Values] = []
     for span in batches(images, size):
         feeds = case.data.batch(*span)
         found = {**feeds, **chain.run(FLOAT, feeds, watch - set(feeds))}
         kept.append({name: ort.OrtValue.ortvalue_from_numpy(found[name]) for name in watch})
     costs: dict[Place, float] = {}
-    for start, suffix in suffixes.items():
-        runs = [cpu(lambda s=suffix: [s.run(values) for values in kept]) for _ in range(ROUNDS)]
+    for start, part in suffixes.items():
+        one = chain.make(part, FLOAT, tuple(n for n in chain.output_names if n in part.produces), ())
+        runs = [cpu(lambda s=one: [s.run(values) for values in kept]) for _ in range(ROUNDS)]
         costs[start] = min(runs) * len(case.data) / images
     return sum(costs[start] for start in starts)
 
 
-def _suffix(chain: Chain, start: Place) -> SegmentSession:
-    """The float graph from a node on."""
+def _suffix(chain: Chain, start: Place) -> Segment:
+    """The nodes from a place on."""
     names = [*chain.segments[start.segment].nodes[start.position :], *(n for s in chain.segments[start.segment + 1 :] for n in s.nodes)]
-    part = segment_of(start.segment, [chain.model.nodes[name] for name in names], set())
-    return chain.make(part, FLOAT, tuple(n for n in chain.output_names if n in part.produces), ())
+    return segment_of(start.segment, [chain.model.nodes[name] for name in names], set())
 
 
 def full_seconds(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.analysis.sensitivity.kinds import Question
+from engine.analysis.sensitivity.scorer import DROP
 from engine.errors import Cancelled
 from engine.progress import Progress
 from engine.quant.precision import Precision
@@ -49,6 +50,13 @@ def ask(session: Session, recipe: Recipe, arguments: Arguments, progress: Progre
         return seen | {"stopped": f"after {arguments.time_budget:g} s, at {seen['samples']} of {seen['asked_samples']} samples"}
 
 
+def _drop(row: dict[str, Any] | None) -> str:
+    """A task metric's drop; a number only where its interval leaves zero out."""
+    if row is None:
+        return "–"
+    return "≈ 0" if row["below_resolution"] else f"{row['value']:.4g}"
+
+
 def show(found: dict[str, Any]) -> None:
     """The worst items at each precision, with intervals and what is settled."""
     kind = found["kinds"].get(found["score"], {})
@@ -58,8 +66,13 @@ def show(found: dict[str, Any]) -> None:
         better += "; the item whose absence helps most comes first"
     print(f"{found['mode']} on {found['what']}, {found['samples']} samples, {word}: {found['score']} in {kind.get('unit', '?')}, {better}")
     cells = {(r["layer"], r["precision"]): r for r in found["scores"] if r["metric"] == found["score"]}
+    drops = {(r["layer"], r["precision"]): r for r in found["scores"] if r["metric"] == DROP}
+    if drops:
+        print(f"drop: {found['kinds'][DROP]['unit']}; {found['kinds'][DROP]['doc']}; ≈ 0 is below the resolution of these samples")
+    for note in found.get("notes", ()):
+        print(note)
     for ranking in found["rankings"]:
-        rows = [(f"at {ranking['precision']}", "score", "95 % interval", "rank")]
+        rows = [(f"at {ranking['precision']}", "score", "95 % interval", "rank", *(["drop"] if drops else []))]
         for rank in ranking["ranks"][:SHOWN]:
             cell = cells[rank["layer"], ranking["precision"]]
             rows.append(
@@ -68,9 +81,10 @@ def show(found: dict[str, Any]) -> None:
                     f"{cell['value']:.4g}",
                     "–" if cell["ci95"] is None else f"{cell['ci95'][0]:.3g} to {cell['ci95'][1]:.3g}",
                     f"{rank['low']} to {rank['high']}",
+                    *([_drop(drops.get((rank["layer"], ranking["precision"])))] if drops else []),
                 )
             )
-        print(table(rows, right=(1, 2, 3)))
+        print(table(rows, right=(1, 2, 3, 4)))
         print(ranking["words"])
     if racing := found.get("racing"):
         print(racing["words"])

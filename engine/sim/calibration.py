@@ -55,6 +55,7 @@ def gather(chain: Chain, data: Samples, tensors: Iterable[str], progress: Progre
         for name, observer in found.items():
             array = feeds[name] if name in inputs else values[name]
             _observe(observer, padding.valid(array, feeds, name), name, start)
+        values.clear()  # before the next run makes as much again
     for name, clip in clips.items():
         found[name] = found[clip.source].clipped(clip.low, clip.high)
     progress(1.0, f"Calibrated on {len(data)} samples")

@@ -20,7 +20,7 @@ from engine.graph.model import Model
 from engine.sim.quantization import Quantization
 from engine.sim.segment_session import RAW, SegmentSession, quantized_inputs, segment_piece
 
-MAX_SESSIONS, MAX_BYTES = 256, 256 << 20  # kept sessions in all, and their weights; the oldest unused ones go first
+MAX_SESSIONS, MAX_BYTES = 256, 128 << 20  # kept sessions in all, and their weights; the oldest unused ones go first
 MAX_LINES, MIN_LINES = 8, 2
 Values = dict[str, ort.OrtValue]
 Line = list[tuple[SegmentSession | None, tuple[str, ...]]]

@@ -40,18 +40,20 @@ class Suffix:
     stays = True
 
     def __init__(self, chain: Chain, base: Quantization, start: int) -> None:
-        self._chain, self._base, self._start = chain, base, start
+        self._chain, self._base, self.start = chain, base, start
         self._session: SegmentSession | None = None
         nodes = [chain.model.nodes[name] for segment in chain.segments[start:] for name in segment.nodes]
         self._part = segment_of(start, nodes, set())
         self.bytes = chain.bytes(self._part)
         self.made = frozenset(self._part.produces)
 
-    def make(self) -> None:
-        """Makes the session."""
-        if self._session is None and self._part.nodes:
-            outputs = tuple(name for name in self._chain.output_names if name in self.made)
-            self._session = self._chain.make(self._part, self._base, outputs, ())
+    def make(self) -> int:
+        """Makes the session; returns the bytes of weights that it took."""
+        if self._session is not None or not self._part.nodes:
+            return 0
+        outputs = tuple(name for name in self._chain.output_names if name in self.made)
+        self._session = self._chain.make(self._part, self._base, outputs, ())
+        return self.bytes
 
     def drop(self) -> None:
         """Frees the session, unless it stays."""
@@ -86,16 +88,17 @@ class Tail:
         """The names of the base's values (with `RAW` where they are wanted before their quantizer) that a run needs."""
         return frozenset(self._sources.values())
 
-    def make(self) -> None:
-        """Makes the sessions."""
+    def make(self) -> int:
+        """Makes the sessions; returns the bytes of weights that they took."""
         if self._sessions:
-            return
+            return 0
         for i, part in enumerate(self._parts):
             later = {*self._chain.needs(part.index + 1), *self._chain.output_names}
             entering = self._entering if i == 0 else ()
             outputs = tuple(name for name in (*part.produces, *entering) if name in later)
             if part.nodes or entering:
                 self._sessions.append(self._chain.make(part, self._change, outputs, entering))
+        return self.bytes
 
     def drop(self) -> None:
         """Frees the sessions, unless they stay."""

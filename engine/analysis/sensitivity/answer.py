@@ -13,7 +13,7 @@ from engine.analysis.sensitivity.cache import ScoreCache
 from engine.analysis.sensitivity.confidence import TOP, ranking
 from engine.analysis.sensitivity.cumulative import cumulative
 from engine.analysis.sensitivity.data_free import data_free
-from engine.analysis.sensitivity.estimate import estimate
+from engine.analysis.sensitivity.estimate import estimate, notes
 from engine.analysis.sensitivity.items import items_of
 from engine.analysis.sensitivity.kinds import Item, Question
 from engine.analysis.sensitivity.racing import race
@@ -50,6 +50,21 @@ class Asked:
     racing: bool
     top: int
     partial: Partial | None
+
+
+class _Teller:
+    """Sends the answer so far, not too often."""
+
+    def __init__(self, asked: Asked) -> None:
+        self._asked, self._told, self._cost = asked, time.monotonic(), 0.0
+
+    def __call__(self, table: Table) -> None:
+        """Something was scored."""
+        now = time.monotonic()
+        if self._asked.partial is not None and now - self._told > max(TELL_SECONDS, TELL_SHARE * self._cost):
+            self._asked.partial(to_json(table, self._asked, {}))
+            self._told = time.monotonic()
+            self._cost = self._told - now
 
 
 def quantizations_of(sim: QuantSim, precisions: tuple[Precision, ...], weights_only: bool = False) -> list[Quantization]:
@@ -116,15 +131,10 @@ def _exact(asked: Asked, progress: Progress) -> tuple[Table, dict[str, Any]]:
     score = scorer(asked.metric if kind else None, asked.data)
     sweep = Sweep(asked.sim.chain, asked.question, asked.items, asked.quantizations, score, asked.batch)
     known = 0 if asked.cache is None else asked.cache.load(sweep, table)
-    told, cost = time.monotonic(), 0.0
+    tell = _Teller(asked)
 
     def after() -> None:
-        nonlocal told, cost
-        now = time.monotonic()
-        if asked.partial is not None and now - told > max(TELL_SECONDS, TELL_SHARE * cost):
-            asked.partial(to_json(table, asked, {}))
-            told = time.monotonic()
-            cost = told - now
+        tell(table)
 
     spent: dict[str, Any] = {"cached_cells": known, "notes": [note] if note else []}
     try:
@@ -150,11 +160,13 @@ def _line_up(asked: Asked, table: Table, progress: Progress) -> Progress:
 
 
 def _estimated(asked: Asked, progress: Progress) -> tuple[Table, dict[str, Any]]:
-    return estimate(asked.sim, asked.question, asked.items, asked.quantizations, asked.data, progress), {}
+    table = estimate(asked.sim, asked.question, asked.items, asked.quantizations, asked.data, progress)
+    return table, {"notes": notes(table)}
 
 
 def _cumulative(asked: Asked, progress: Progress) -> tuple[Table, dict[str, Any]]:
-    return cumulative(asked.sim.chain, asked.question, asked.items, asked.quantizations, asked.data, progress, asked.batch), {}
+    tell = _Teller(asked)
+    return cumulative(asked.sim.chain, asked.question, asked.items, asked.quantizations, asked.data, progress, asked.batch, tell), {}
 
 
 def _data_free(asked: Asked, progress: Progress) -> tuple[Table, dict[str, Any]]:

@@ -22,13 +22,13 @@ class Budget:
 
     Attributes:
         stay: weights in sessions that stay.
-        group: weights in sessions that are made and dropped together.
+        group: weights in sessions that are made and dropped together, beside those of the one suffix that they share.
         values: tensors that are kept between runs.
     """
 
-    stay: int = 192 << 20
-    group: int = 64 << 20
-    values: int = 96 << 20
+    stay: int = 48 << 20
+    group: int = 32 << 20
+    values: int = 64 << 20
 
 
 @dataclass(frozen=True)

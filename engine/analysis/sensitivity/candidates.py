@@ -58,7 +58,7 @@ class Branch:
             if place is not None:
                 candidate.tail = Tail(chain, self.quantization, candidate.change, place, self.suffixes)
                 sources[place.segment] = sources.get(place.segment, frozenset()) | candidate.tail.sources
-        self.candidates.sort(key=lambda c: (-1, -1) if c.tail is None else (c.tail.place.segment, c.tail.place.position))
+        self.candidates.sort(key=_order)
         self.walked = Base(chain, self.quantization, sources)
         return self.walked
 
@@ -66,6 +66,12 @@ class Branch:
         """What holds weights: every tail, and every suffix once."""
         tails = [c.tail for c in self.candidates if c.tail is not None]
         return [*tails, *{id(t.suffix): t.suffix for t in tails}.values()]
+
+
+def _order(candidate: Candidate) -> tuple[int, int, int]:
+    """Those that touch nothing first; then by segment, and in it those that share a suffix together."""
+    tail = candidate.tail
+    return (-1, -1, -1) if tail is None else (tail.place.segment, tail.suffix.start, tail.place.position)
 
 
 def branches(mode: Mode, items: tuple[Item, ...], quantizations: list[Quantization]) -> list[Branch]:

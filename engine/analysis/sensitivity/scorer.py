@@ -1,7 +1,11 @@
 """Scores of one output against the float model's: the built-in kinds, and the task metric's drop."""
 from __future__ import annotations
 
+import hashlib
+import inspect
+import os
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 
@@ -29,6 +33,19 @@ def metric_kind(metric: Metric | None, data: Dataset, outputs: int) -> tuple[Sco
     if not metric.per_sample:
         doc += "; a metric that gives one number for a set is taken on each sample by itself"
     return ScoreKind(DROP, f"{metric.name}, float minus quantized", False, doc, lambda a, b: a), None
+
+
+def metric_key(metric: Metric | None) -> str:
+    """What scores by this metric depend on: its name, and for a user's function the file it stands in."""
+    if metric is None:
+        return ""
+    if metric.builtin:
+        return metric.name
+    try:
+        source = Path(inspect.getfile(inspect.unwrap(metric.function))).read_bytes()
+    except (OSError, TypeError):  # no function of a file: its scores hold for this process alone
+        source = f"{os.getpid()} {id(metric.function)}".encode()
+    return f"{metric.name} {hashlib.sha256(source).hexdigest()[:24]}"
 
 
 def scorer(metric: Metric | None, data: Dataset) -> Score:

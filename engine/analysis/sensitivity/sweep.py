@@ -24,14 +24,16 @@ from engine.analysis.sensitivity.table import Table
 from engine.analysis.sensitivity.walk import Walk
 from engine.data import Dataset
 from engine.progress import Progress, silent
+from engine.sim.allocator import give_back
 from engine.sim.calibration import fixed_batch
 from engine.sim.chain import Chain, Values, batches
 from engine.sim.quantization import FLOAT, Quantization
-from engine.sim.tails import Places
+from engine.sim.tails import Places, Suffix, Tail
 
 BATCH = 2  # samples a run on convolutional nets
 TOGETHER = 1 << 17  # output values that are scored in one go: more would not stay in the cache
 TELL_SECONDS = 0.2
+GIVE_BACK = 16 << 20  # bytes of weights
 Score = Callable[[Array, Array, Array], dict[str, Array]]
 Span = tuple[int, int]
 
@@ -61,6 +63,7 @@ class Sweep:
         self.branches = branches(question.mode, items, quantizations)
         self._batch = 1 if fixed_batch(chain) else batch
         self._plan: Plan | None = None
+        self._made, self._released = 0, False
 
     @property
     def plan(self) -> Plan:
@@ -80,7 +83,14 @@ class Sweep:
         """Makes all sessions that stay now; else each is made when it is first needed."""
         assert self.plan
         for session in (s for branch in self.branches for s in branch.sessions() if s.stays):
-            session.make()
+            self.make(session)
+
+    def make(self, session: Tail | Suffix) -> None:
+        """Makes a session and now and then gives back what making them left: as much again as they hold."""
+        self._made += session.make()
+        if self._made > GIVE_BACK:
+            give_back()
+            self._made = 0
 
     def run(
         self,
@@ -94,12 +104,23 @@ class Sweep:
     ) -> None:
         """Scores samples `start`..`stop` into the table, all wanted cells pass by pass; `after` is called as scores come in."""
         progress(0.0, "Preparing the sweep")
+        self._release(data, start)
         for first, last in self.plan.passes(start, stop):
             if any(self._jobs(branch, table, first, last, wants) for branch in self.branches):
                 _Pass(self, data, table, first, last, _Ticker(progress, start, stop, first, last), after).run(wants)
             table.samples = max(table.samples, last)
             if after is not None:
                 after()
+
+    def _release(self, data: Dataset, sample: int) -> None:
+        """Gives back what earlier jobs left in the arena, by one run of the float model on one sample."""
+        if not self._released:
+            values = {n: ort.OrtValue.ortvalue_from_numpy(a) for n, a in data.batch(sample, sample + 1).items()}
+            for session, _ in self.chain.line(FLOAT, frozenset(self.chain.output_names)):
+                if session is not None:
+                    values.update(session.run(values, shrink=True))
+            give_back()
+            self._released = True
 
     def _jobs(self, branch: Branch, table: Table, first: int, last: int, wants: Wants) -> list[Candidate]:
         """The candidates with a wanted cell that lacks a score at one of the samples."""
@@ -135,10 +156,15 @@ class _Pass:
         for k, span in enumerate(self._spans):
             for candidate in (c for c in candidates if c.tail is None):
                 self._keep([candidate], [walk.outputs[k][self._name]], k, span)
-        for segment, members in groupby((c for c in candidates if c.tail is not None), lambda c: _segment(c)):
-            for group in self._groups(list(members)):
-                self._group(walk, segment, group)
+        for segment, members in groupby((c for c in candidates if c.tail is not None), lambda c: _tail(c).place.segment):
+            for _, alike in groupby(members, lambda c: _tail(c).suffix.start):
+                for group in self._groups(list(alike)):
+                    self._group(walk, segment, group)
+                    last = _tail(group[0]).suffix
+                last.drop()
             walk.forget(segment)
+            if not self._sweep.plan.resident:
+                give_back()
 
     def _float(self, walk: Walk | None) -> list[Array]:
         """The float model's outputs."""
@@ -149,10 +175,7 @@ class _Pass:
 
     def _groups(self, candidates: list[Candidate]) -> Iterator[list[Candidate]]:
         """Candidates whose sessions may be held at once."""
-        tails = [c.tail for c in candidates if c.tail is not None]
-        before = [None, *(t.suffix for t in tails)]
-        sizes = [0 if t.stays else t.bytes for t in tails]
-        sizes = [n + (0 if t.suffix.stays or t.suffix is s else t.suffix.bytes) for n, t, s in zip(sizes, tails, before, strict=False)]
+        sizes = [0 if _tail(c).stays else _tail(c).bytes for c in candidates]
         for members in groups(sizes, self._sweep.budget.group):
             yield [candidates[i] for i in members]
 
@@ -164,14 +187,15 @@ class _Pass:
             self._keep(todo, [self._output(c, values, span) for c in todo], k, span)
             if self._after is not None:
                 self._after()
-        for tail in (c.tail for c in candidates if c.tail is not None):
-            tail.drop()
-            tail.suffix.drop()
+        for candidate in candidates:
+            _tail(candidate).drop()
 
     def _output(self, candidate: Candidate, values: Values, span: Span) -> Array:
-        assert candidate.tail is not None
+        tail = _tail(candidate)
         self._tick(f"{self._sweep.items[candidate.item].name}, sample {span[0] + 1}")
-        output: Array = candidate.tail.run(values)[self._name].numpy()
+        for session in (tail.suffix, tail):
+            self._sweep.make(session)
+        output: Array = tail.run(values)[self._name].numpy()
         return output
 
     def _keep(self, candidates: list[Candidate], outputs: list[Array], batch: int, span: Span) -> None:
@@ -205,9 +229,9 @@ class _Ticker:
             self._progress(min(self._from + self._share * self._done / self.total, 1.0), message)
 
 
-def _segment(candidate: Candidate) -> int:
+def _tail(candidate: Candidate) -> Tail:
     assert candidate.tail is not None
-    return candidate.tail.place.segment
+    return candidate.tail
 
 
 def _known(table: Table, candidate: Candidate, first: int, last: int) -> bool:

@@ -67,8 +67,7 @@ class Walk:
                 if not whole:
                     values = {name: value for name, value in values.items() if name in base.alive[segment.index]}
                     if segment.index in base.starts:
-                        at[segment.index] = values
-                        values = dict(values)
+                        at[segment.index] = dict(values)
                 base.segment(segment.index, values)
             self._kept.append({-1: values} if whole else at)
             self.outputs.append({name: values[name].numpy() for name in base.chain.output_names})
