@@ -24,7 +24,8 @@ USUAL = Budget(0.05)  # about two points of accuracy on the bundled samples
 
 @dataclass(frozen=True)
 class Cell:
-    """One score with its 95 % interval; `below` marks a metric drop that the samples cannot tell from zero."""
+    """One score with its 95 % interval; `below` marks a metric drop that the samples cannot tell from zero, `rough` an
+    estimate that is too large for the model behind it."""
 
     value: float
     low: float | None
@@ -32,6 +33,7 @@ class Cell:
     samples: int
     estimate: bool
     below: bool = False
+    rough: bool = False
 
 
 @dataclass(frozen=True)
@@ -132,9 +134,8 @@ def _cells(answer: Result, score: str) -> dict[Place, Cell]:
     for row in answer.get("scores", []):
         if row["metric"] == score:
             low, high = row.get("ci95") or (None, None)
-            out[row["layer"], row["precision"]] = Cell(
-                float(row["value"]), low, high, int(row.get("samples") or 0), bool(row.get("estimate")), bool(row.get("below_resolution"))
-            )
+            marks = [bool(row.get(key)) for key in ("estimate", "below_resolution", "rough")]
+            out[row["layer"], row["precision"]] = Cell(float(row["value"]), low, high, int(row.get("samples") or 0), *marks)
     return out
 
 

@@ -60,6 +60,8 @@ def cell_text(scores: Scores, item: str, precision: str) -> str:
         lines.append(f"{times(share)} fair share")
     seen = "" if scores.mode == "data-free" else f", {cell.samples:,} samples"
     lines.append(kind_of(cell, scores.mode) + seen)
+    if cell.rough:
+        lines.append("too large for an estimate: trust its rank, not its size")
     rank = _rank(scores, item, precision)
     return "<br>".join([*lines, rank] if rank else lines)
 

@@ -15,6 +15,7 @@ well as all 256. A weight of 3 bits or fewer is followed through its activation 
 Where it is weak, and what must be said beside it:
 
 * rank with it, do not quote it: the graph is taken as linear, and the scale on other samples can be off by a factor of two;
+* a score above `FAR` is too large for a second-order model; its row says `rough`, and the answer has a note;
 * at 2 bits the Spearman is .90 on the convolutional sample and .97 on the transformer, against .93 to .99 with more bits;
 * at 16 bits of activations it ranks little (.28 on the transformer): such scores are near float32's own rounding;
 * one sample with one probe is a guess; a mean over some dozens is what it is made for. The interval from resampling covers
@@ -30,7 +31,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 
-from engine.analysis.sensitivity.curvature import Signs, probe
+from engine.analysis.sensitivity.curvature import Signs, class_axis, probe
 from engine.analysis.sensitivity.kinds import Array, Item, Question
 from engine.analysis.sensitivity.linear_terms import Encodings, Hook, LinearTerms
 from engine.analysis.sensitivity.sizes import hardest_first
@@ -51,6 +52,7 @@ MOST = 64  # samples a batch
 LEAST, SHARE = 32, 8  # so many samples are differentiated, or a batch, or one in eight; but no more than half of them
 FEW = 16  # samples that are all differentiated
 RUN = 4  # samples of a float run
+FAR = 0.5  # nats: beyond, the output has changed too much for a second-order model; such scores were off by up to 16 times
 Terms = dict[tuple[str, str], Tensor]  # (tensor, key of its encoding) → [probes, n]
 
 
@@ -72,6 +74,7 @@ def estimate(sim: QuantSim, question: Question, items: tuple[Item, ...], quantiz
     executor = TorchExecutor(sim.model)
     watch = LinearTerms(sim.model, executor.interpreter, *_wanted(items, quantizations))
     name = sim.model.outputs[0].name
+    table.far = FAR if class_axis(sim.model.shapes.get(name, ())) is not None else np.inf
     size = 1 if fixed_batch(sim.chain) else batch_size(watch, data, name)
     some = data.take(range(min(question.samples, len(data))))
     data, table.sizes, levels = _telling(sim, some, size, part(progress, 0.0, 0.1))
@@ -84,6 +87,15 @@ def estimate(sim: QuantSim, question: Question, items: tuple[Item, ...], quantiz
         table.samples, table.seconds = stop, time.perf_counter() - begin
     progress(1.0, f"Estimated on {count} samples")
     return table
+
+
+def notes(table: Table) -> list[str]:
+    """What must be said beside the numbers of this estimate."""
+    far = int((table.value("kl") > table.far).sum()) if "kl" in table.parts else 0
+    if not far:
+        return []
+    return [f"{far} of {table.count().astype(bool).sum()} estimates exceed {table.far:g} nats, too far for a second-order model: "
+            "their order says more than their size. Exact scores settle both."]
 
 
 def _telling(sim: QuantSim, data: Dataset, batch: int, progress: Progress) -> tuple[Dataset, Array | None, Array]:

@@ -25,6 +25,7 @@ class Table:
         kinds: what each score means; a task metric adds its own.
         samples: how many samples have been scored at least once.
         sizes: how much of the `kl` each sample is expected to hold (mean 1) where the largest came first, see `sizes.py`.
+        far: estimates above this are too large for the second-order model that made them.
     """
 
     question: Question
@@ -35,6 +36,7 @@ class Table:
     samples: int = 0
     seconds: float = 0.0
     sizes: Array | None = None
+    far: float = np.inf
 
     def put(self, item: int, precision: int, first: int, parts: Mapping[str, Array]) -> None:
         """Stores per-sample parts of samples from `first` on."""
@@ -134,6 +136,7 @@ class Table:
                 "ci95": None if self.question.mode == "data-free" else [float(low[i, p]), float(high[i, p])],
                 "samples": int(counts[i, p]),
                 "estimate": self.estimate,
+                **({"rough": bool(value[i, p] > self.far)} if self.estimate else {}),
             }
             for i, item in enumerate(self.items)
             for p, precision in enumerate(self.question.precisions)

@@ -11,7 +11,7 @@ import torch
 from onnx import helper
 
 from engine.analysis.sensitivity.curvature import Signs, class_axis, probe
-from engine.analysis.sensitivity.estimate import estimate
+from engine.analysis.sensitivity.estimate import estimate, notes
 from engine.analysis.sensitivity.items import items_of, switched_on
 from engine.analysis.sensitivity.kinds import SCORES, Array, Item, Question, What
 from engine.analysis.sensitivity.sweep import Sweep
@@ -258,6 +258,27 @@ def test_integer_inputs_and_tables() -> None:
     truth = exact(sim, asked(["w4a8"], "weights", 64), items, quantizations, data)[:, 0]
     assert [i.name for i in items] == ["words", "where", "classifier"]
     assert np.allclose(table.value("kl")[:, 0], truth, rtol=0.35)
+
+
+def test_an_estimate_too_large_for_its_model_says_so(ready: tuple[QuantSim, Dataset, Dataset], monkeypatch: pytest.MonkeyPatch) -> None:
+    sim, calibration, _ = ready
+    quantizations = derived(sim, ["w4a8"])
+    items = items_of(sim, "layers", "both")
+    usual = estimate(sim, asked(["w4a8"], samples=16), items, quantizations, calibration)
+    assert notes(usual) == [] and not any(row["rough"] for row in usual.rows("kl"))
+    monkeypatch.setattr("engine.analysis.sensitivity.estimate.FAR", float(np.median(usual.value("kl"))))
+    strict = estimate(sim, asked(["w4a8"], samples=16), items, quantizations, calibration)
+    rough = [row for row in strict.rows("kl") if row["rough"]]
+    assert len(rough) == len(items) // 2 and min(row["value"] for row in rough) > strict.far
+    assert f"{len(rough)} of {len(items)} estimates exceed" in notes(strict)[0]
+
+
+def test_squared_errors_have_no_bound() -> None:
+    """Half the squared error of an output that is no class score is second order itself, however large."""
+    data = Dataset("toy", {"x": 1000 * values(9, 5)})
+    sim, quantizations = prepared(linear_model(), data, ["w2a8"])
+    table = estimate(sim, asked(["w2a8"], "weights", 9), items_of(sim, "layers", "weights"), quantizations, data)
+    assert table.value("kl").max() > 1 and notes(table) == []
 
 
 def test_what_torch_cannot_differentiate_is_said() -> None:
