@@ -28,6 +28,7 @@ from engine.analysis.sensitivity.kinds import SCORES, Array, Item, Mode, Questio
 from engine.analysis.sensitivity.sweep import Sweep
 from engine.analysis.sensitivity.table import Table
 from engine.graph.cuts import Segment, segment_of
+from engine.ptq import apply_steps
 from engine.quant.precision import Precision
 from engine.recipe import Recipe
 from engine.sim.chain import Chain, Values, batches
@@ -109,8 +110,7 @@ def full_seconds(
 def measure(name: str, images: int, brute: bool) -> list[Row]:
     """Rows of one model at one number of images, both exact modes."""
     case = CASES[name](images)
-    sim = QuantSim(case.model, Recipe())
-    sim.calibrate(case.data.take(range(min(CALIBRATION, images))))
+    sim = prepared(case)
     items = items_of(sim, "ops", "both")
     batch = Runner(sim.chain, case.data).batch
     one, bound, plain = eval_seconds(case), 0.0, peak(name, "plain", images)
@@ -136,16 +136,23 @@ def measure(name: str, images: int, brute: bool) -> list[Row]:
             "peak_mb": round(peak(name, mode, images) - plain),
         }
         if brute:
-            seconds, outputs = full_seconds(sim, case, items, sim.quantization, mode, batch)
-            row |= {"full_reruns": round(seconds / one, 1), "worst_difference": worst(sim, case, outputs, tables[0])}
+            seconds, outputs = full_seconds(sim, case, items, sim.quantization, mode, sweep.plan.size)
+            row |= {"full_reruns": round(seconds / one, 1), "worst_difference": worst(sim, case, outputs, tables[0], sweep.plan.size)}
         rows.append(row)
     return rows
 
 
+def prepared(case: Case) -> QuantSim:
+    """The model as the product sweeps it: the default steps applied, calibrated on some of the images."""
+    sim = QuantSim(case.model.clone(), Recipe())
+    apply_steps(sim, None)
+    sim.calibrate(case.data.take(range(min(CALIBRATION, len(case.data)))))
+    return sim
+
+
 def swept(case: Case, mode: Mode) -> Table:
     """A sweep from scratch: calibration, the trial of batch sizes, sessions, all images. What `memory.peak` measures."""
-    sim = QuantSim(case.model, Recipe())
-    sim.calibrate(case.data.take(range(min(CALIBRATION, len(case.data)))))
+    sim = prepared(case)
     items, question = items_of(sim, "ops", "both"), Question((W8A8,), mode, "both", "ops", len(case.data))
     table = Table(question, items)
     sweep = Sweep(sim.chain, question, items, [sim.quantization], score, Runner(sim.chain, case.data).batch)
@@ -153,9 +160,11 @@ def swept(case: Case, mode: Mode) -> Table:
     return table
 
 
-def worst(sim: QuantSim, case: Case, outputs: list[Array], table: Table) -> float:
+def worst(sim: QuantSim, case: Case, outputs: list[Array], table: Table, batch: int) -> float:
     """The greatest relative difference of an item's KL between the sweep and full re-runs."""
-    reference = sim.chain.run(FLOAT, case.data.batch(0, len(case.data)))[sim.chain.output_names[0]]
+    whole = Chain(sim.model, min_nodes=10**6, max_nodes=10**7)
+    name = whole.output_names[0]
+    reference = np.concatenate([whole.run(FLOAT, case.data.batch(a, b))[name] for a, b in batches(len(case.data), batch)])
     values = np.asarray([SCORES["kl"].parts(reference, found).mean() for found in outputs])
     found = table.value("kl")[:, 0]
     return float(np.max(np.abs(values - found) / np.maximum(np.abs(values), 1e-3 * values.max())))

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+CACHE, MOST, LEAST = 8 << 20, 16, 2  # see `samples_a_run`
 FIRST_SHARE = 8  # the first pass takes one eighth of the samples where some sessions are made once a pass
 
 
@@ -81,6 +82,15 @@ def plan(budget: Budget, kept: Kept, resident: bool, batch: int) -> Plan:
         return Plan(size, True, False, size)
     free = budget.values - size * kept.segment
     return Plan(size, False, False, max(size, free // max(kept.cuts, 1) // size * size))
+
+
+def samples_a_run(tried: int, whole: int) -> int:
+    """Samples a run for a sweep, where a trial of the float model liked `tried` and one sample's tensors have `whole` bytes.
+
+    A sweep makes many short runs, so small nets take as many samples as stay in the cache, and no net fewer than two:
+    one alone pays for reading all weights.
+    """
+    return max(tried, LEAST, min(MOST, CACHE // max(whole, 1)))
 
 
 def staying(sizes: Sequence[int], limit: int) -> frozenset[int]:

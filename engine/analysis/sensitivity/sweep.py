@@ -17,7 +17,7 @@ from itertools import groupby
 import numpy as np
 import onnxruntime as ort
 
-from engine.analysis.sensitivity.budget import Budget, Kept, Plan, groups, plan, staying
+from engine.analysis.sensitivity.budget import Budget, Kept, Plan, groups, plan, samples_a_run, staying
 from engine.analysis.sensitivity.candidates import Branch, Candidate, Wants, branches
 from engine.analysis.sensitivity.kinds import Array, Item, Question
 from engine.analysis.sensitivity.table import Table
@@ -45,7 +45,7 @@ class Sweep:
         quantizations: one for each precision of the question, everything on.
         score: per-sample parts from (float output, output, numbers of the samples), each along the first axis:
             name → array of [n] or [n, 2].
-        batch: samples a run; fewer where the budget asks for it.
+        batch: samples a run that a trial of the float model liked best; the plan has the number for the sweep.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Sweep:
         self.chain, self.question, self.items = chain, question, items
         self.score, self.budget = score, budget
         self.branches = branches(question.mode, items, quantizations)
-        self._batch = 1 if fixed_batch(chain) else batch
+        self._batch = None if fixed_batch(chain) else batch
         self._plan: Plan | None = None
         self._made, self._released = 0, False
 
@@ -76,7 +76,8 @@ class Sweep:
             for i, session in enumerate(sessions):
                 session.stays = i in stay
             most = Kept(*(max(sizes) for sizes in zip(*((k.whole, k.segment, k.cuts) for k in kept), strict=True)))
-            self._plan = plan(self.budget, most, len(stay) == len(sessions), self._batch)
+            batch = 1 if self._batch is None else samples_a_run(self._batch, most.whole)
+            self._plan = plan(self.budget, most, len(stay) == len(sessions), batch)
         return self._plan
 
     def prepare(self) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 import pytest
 
-from engine.analysis.sensitivity.budget import Budget, Kept, groups, plan, staying
+from engine.analysis.sensitivity.budget import Budget, Kept, groups, plan, samples_a_run, staying
 from engine.analysis.sensitivity.items import items_of
 from engine.analysis.sensitivity.kinds import SCORES, Question
 from engine.analysis.sensitivity.sweep import Sweep
@@ -51,6 +51,11 @@ def test_kept_tensors_stay_within_the_budget_for_any_number_of_samples(samples: 
     longest = max(stop - start for start, stop in found.passes(0, samples))
     kept = longest * KEPT.whole if found.whole else found.size * KEPT.segment + longest * KEPT.cuts
     assert kept <= 100 * MB
+
+
+def test_small_nets_take_many_samples_a_run_and_no_net_fewer_than_two() -> None:
+    asked = ((1, 30 * MB), (4, 30 * MB), (4, MB), (4, 1000), (32, 1000))
+    assert [samples_a_run(tried, whole) for tried, whole in asked] == [2, 4, 8, 16, 32]
 
 
 def test_one_sample_a_run_is_the_least() -> None:

@@ -3,23 +3,19 @@ from __future__ import annotations
 
 import importlib
 import json
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from engine.analysis.sensitivity.kinds import Question
 from engine.analysis.sensitivity.scorer import DROP, metric_key, metric_kind, scorer
 from engine.cli import main
 from engine.data import Dataset, load_data
 from engine.data.metrics import METRICS, Metric, resolve_metric
 from engine.errors import BadInput
 from engine.graph import load_model
-from engine.quant.precision import Precision
 from engine.session import Session
 
-W2A8 = Precision.parse("w2a8")
 MARGIN = "import numpy as np\ndef margin(outputs, labels):\n    return outputs[np.arange(len(labels)), labels] - outputs.mean(1)\n"
 LABELS = np.asarray([0, 2, 1, 1])
 DATA = Dataset("d", {"x": np.zeros((4, 1), np.float32)}, LABELS)
@@ -100,20 +96,3 @@ def test_a_function_on_the_command_line(mobilenet: Path, tmp_path: Path, monkeyp
     worst = found["rankings"][0]["ranks"][0]["layer"]
     assert drops[worst]["value"] > 0 and drops[worst]["samples"] == 32
     assert drops[worst]["ci95"][0] <= drops[worst]["value"] <= drops[worst]["ci95"][1]
-
-
-def test_partial_answers_are_whole_tables_of_more_and_more_samples(mobilenet: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("engine.analysis.sensitivity.answer.TELL_SECONDS", 0.0)
-    monkeypatch.setattr("engine.analysis.sensitivity.answer.TELL_SHARE", 0.0)
-    session = Session(load_model(mobilenet / "model.onnx"), calibration=load_data(mobilenet / "calibration.npz"))
-    for mode in ("one-on", "cumulative"):
-        seen: list[dict[str, object]] = []
-        whole = session.sensitivity(Question((W2A8,), mode, samples=48), partial=seen.append)  # type: ignore[arg-type]
-        main = whole["score"]
-        counts = [sorted(r["samples"] for r in s["scores"] if r["metric"] == main) for s in seen]  # type: ignore[attr-defined]
-        rows = sum(r["metric"] == main for r in whole["scores"])
-        first = next(c for c in counts if len(c) == rows)
-        assert first[0] <= 48 / 4, f"{mode}: all items are there early"
-        assert all(a[-1] <= b[-1] for a, b in pairwise(counts)), mode
-        assert len(counts[0]) < rows or mode == "cumulative", f"{mode}: they come item by item"
-        assert counts[-1][-1] == 48
