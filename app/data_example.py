@@ -12,10 +12,11 @@ NAMES = {"bool": "bool_", "string": "str_"}
 def snippet(model: Facts, name: str = "evaluation.npz") -> str:
     """Lines for the arrays of the model's inputs and, where its output may be classes, labels."""
     inputs = list(model.get("inputs") or [])
-    lines = ["import numpy as np", "", "samples = 1000  # then put your own arrays in the place of the zeros", "arrays = {"]
-    lines += [f"    {str(x['name'])!r}: {_zeros(x)}," + _note(x) for x in inputs]
+    lines = ["import numpy as np", "", "samples = 1000", "# put your own arrays in the place of the zeros", "arrays = {"]
+    for tensor in inputs:
+        lines += [f"    # {_note(tensor)}", f"    {str(tensor['name'])!r}: {_zeros(tensor)},"]
     label, note = _labels(list(model.get("outputs") or []))
-    lines += [f"    'labels': {label},  # {note}", "}", f"np.savez({name!r}, **arrays)"]
+    lines += [f"    # {note}", f"    'labels': {label},", "}", f"np.savez({name!r}, **arrays)"]
     return "\n".join(lines)
 
 
@@ -28,8 +29,7 @@ def _zeros(tensor: Facts) -> str:
 
 def _note(tensor: Facts) -> str:
     loose = [str(s) for s in list(tensor.get("shape") or [])[1:] if not (isinstance(s, int) and s > 0)]
-    said = "prepared as for training"
-    return f"  # {said}" + (f"; {', '.join(loose)}: any size, the same for all" if loose else "")
+    return "prepared as for training" + (f"; {', '.join(loose)}: any size, the same for all" if loose else "")
 
 
 def _labels(outputs: Sequence[Facts]) -> tuple[str, str]:

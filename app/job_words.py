@@ -3,7 +3,9 @@ from __future__ import annotations
 
 import json
 import platform
+import re
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from app import numbers, state
@@ -21,6 +23,21 @@ LONGEST = 1500
 def name(job: Any) -> str:
     """What the job does, as a heading."""
     return VERBS.get(job.verb, str(job.verb).replace("_", " ").capitalize())
+
+
+def plain(error: str) -> str:
+    """An error without the folder of a project's own files: their names are enough."""
+    return re.sub(r"(?<![\w/])/[^\s:'\"]*/inputs/", "", error)
+
+
+def without_echoes(jobs: Sequence[Any]) -> list[Any]:
+    """Jobs, newest first, without those that failed only because of what made an older one fail: the first one tells it."""
+    told = []
+    for job, older in zip(jobs, [*jobs[1:], None], strict=True):
+        same = older is not None and job.state == older.state == "failed" and (job.project, job.error) == (older.project, older.error)
+        if not same:
+            told.append(job)
+    return told
 
 
 def page(job: Any) -> str:

@@ -65,7 +65,7 @@ def _failed(found: Bench) -> None:
     client, job = state.client(), found.failure
     what = f"{job_words.name(job)} did not finish. " if job is not None else ""
     said = found.stopped or (job.error if job is not None else "")
-    words.html(markup.box(said.replace(f"{client.home / found.project.id}/inputs/", ""), "hot",
+    words.html(markup.box(job_words.plain(said), "hot",
                           f"{what}Kept: the recipe, its history and every earlier measurement."))
     if job is not None:
         with copy.popover("Copy details", width="stretch"):

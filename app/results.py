@@ -80,10 +80,12 @@ class Results:
 
 
 def thumbnail_writer(store: Store) -> Callable[[Job, dict[str, Any]], None]:
-    """Keeps a small picture of the last measured recipe with its project, for the project's card."""
+    """Keeps a small picture of the last measured recipe with its project, for the project's card; of the resolved one where
+    nothing can be measured."""
     def write(job: Job, value: dict[str, Any]) -> None:
-        if job.verb == "measure":
-            store.projects.update(job.project, thumbnail=thumbnail(value))
+        seen = thumbnail(value)
+        if job.verb == "measure" or (job.verb == "resolve" and seen["layers"] and _unmeasured(store, job.project)):
+            store.projects.update(job.project, thumbnail=seen)
     return write
 
 
@@ -94,6 +96,10 @@ def thumbnail(report: Mapping[str, Any]) -> dict[str, Any]:
     strips = [{"precision": str(layer.get("precision", "")),
                "share": round(_number(layer.get("size_bytes")) / total, 5)} for layer in layers[:400]]
     return {"layers": strips} | {key: report.get(key) for key in ("fp32", "quantized", "drop", "cost")}
+
+
+def _unmeasured(store: Store, project: str) -> bool:
+    return not (store.projects.get(project).thumbnail or {}).get("quantized")
 
 
 def _number(value: Any) -> float:

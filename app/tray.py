@@ -26,7 +26,7 @@ def draw(found: Bench | None) -> None:
         st.html(markup.foot("What was measured, scored or exported is listed here, with its duration and where it is shown."))
         return
     st.html(markup.heading("finished" if found is None else "finished in this project"))
-    for job in sorted(jobs, key=lambda j: -j.id)[:SHOWN]:
+    for job in job_words.without_echoes(sorted(jobs, key=lambda j: -j.id))[:SHOWN]:
         _finished(client, job, projects.get(job.project), found is None)
 
 
@@ -67,6 +67,6 @@ def finished_card(job: Any, project: str) -> str:
     """A job that is over: how it ended, how long it took, when; an error in words."""
     how = {"done": job_words.took(job), "cancelled": "cancelled"}.get(job.state, job.state)
     when = f"{job_words.ago(job.updated)}{f' · {project}' if project else ''}"
-    said = f"<p>{markup.escape(job.error[:300])}</p>" if job.state == "failed" else ""
+    said = f"<p>{markup.escape(job_words.plain(job.error)[:300])}</p>" if job.state == "failed" else ""
     return (f"<div class='md-job old {job.state}'><div class=r><span>{markup.escape(job_words.name(job))}</span><span>{how}</span></div>"
             f"<div class=p>{markup.escape(when)}</div>{said}</div>")

@@ -85,6 +85,12 @@ def test_details_hold_what_somebody_else_needs() -> None:
     assert job_words.took(job()) == "12 s" and job_words.ago(100.0, 112.0) == "just now" and job_words.ago(0, 7200) == "2 h ago"
 
 
+def test_jobs_that_failed_for_one_reason_are_told_once_and_without_folders() -> None:
+    jobs = [job(id=9, error="x"), job(id=8, error="x"), job(id=7, error="y"), job(id=6, state="done", error=""), job(id=5, error="x")]
+    assert [j.id for j in job_words.without_echoes(jobs)] == [8, 7, 6, 5]
+    assert job_words.plain("/data/p-1/inputs/a.onnx: bad 'x/inputs/y'") == "a.onnx: bad 'x/inputs/y'"
+
+
 def test_every_verb_of_the_worker_has_a_page_and_pages_that_are_not_there_are_not_linked() -> None:
     from engine.worker import VERBS
 
