@@ -126,8 +126,12 @@ def _settled(draws: Array) -> int:
 def _is_noise(table: Table, score: str, precision: int, order: Array) -> bool:
     """Whether the order is no better than chance: random halves of the samples do not rank alike.
 
-    The correlation r of two halves says 2r / (1 + r) of the whole (Spearman-Brown); below 0.5 it is noise.
+    The correlation r of two halves says 2r / (1 + r) of the whole (Spearman-Brown); below 0.5 it is noise. After a race the
+    few samples that all items share say nothing of that.
     """
+    counts = table.count(score)[order, precision]
+    if table.sizes is not None and len(counts) and counts.min() < counts.max():
+        return False
     halves = table.halves(score)[:, :, order, precision]
     if len(order) < 4 or not len(halves) or not np.isfinite(halves).all():
         return False

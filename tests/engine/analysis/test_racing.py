@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from engine.analysis.sensitivity.confidence import ranking
 from engine.analysis.sensitivity.curvature import Signs, probe
 from engine.analysis.sensitivity.kinds import Array, Item, Question
 from engine.analysis.sensitivity.racing import ERROR, Race, looks, race
@@ -133,6 +134,12 @@ def test_fewer_items_than_places_and_few_samples() -> None:
     assert set(found.best[0]) == {"l0", "l1"} and (table.count() == 5).all()
     assert looks(5) == [5]
     assert looks(100) == [16, 24, 40, 64, 96, 100]
+
+
+def test_the_few_samples_that_all_cells_share_are_not_called_noise() -> None:
+    for seed in range(20):
+        scores, sizes = heavy(seed)
+        assert not ranking(raced(scores, sizes)[1], 0).noise
 
 
 def test_cells_that_left_early_say_what_they_promise_of_all_samples() -> None:
