@@ -6,6 +6,7 @@ from typing import Any
 
 import streamlit as st
 
+from app import bench as benches
 from app import markup, press, shell, state
 from app.bench import Bench
 from app.compare import html, recipe_diff, rows, view, words
@@ -66,7 +67,7 @@ def classes(result: Found) -> None:
 def layers(found: Bench, seen: View, result: Found | None) -> None:
     """The noise at each layer on both sides, and a table of those whose precision differs."""
     if result is None:
-        st.html(markup.title("Layer by layer", "appears with the comparison"))
+        st.html(markup.title("Layer by layer", "appears with the comparison" if benches.measurable(found) else "needs evaluation data"))
         return
     known = rows.layers(result, found.layers, _scores(found))
     changed = [x for x in known if x.changed]

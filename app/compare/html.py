@@ -16,7 +16,8 @@ def tip_table(columns: Sequence[tuple[str, str, str]], rows: Sequence[Sequence[C
     head = "".join(f"<th class='{cls}' title='{escape(tip)}'>{escape(name)}</th>" for name, cls, tip in columns)
     marks = [*tones, *[""] * (len(rows) - len(tones))]
     body = "".join(f"<tr class='{mark}'>{_cells(columns, row)}</tr>" for row, mark in zip(rows, marks, strict=False))
-    return f"<div class=md-scroll><table class='md-table cmp-runs'><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    inner = f"<table class='md-table cmp-runs'><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return f"<div class=md-scroll tabindex=0>{inner}</div>"
 
 
 def _cells(columns: Sequence[tuple[str, str, str]], row: Sequence[Cell]) -> str:

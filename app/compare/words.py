@@ -43,27 +43,18 @@ def p_text(p: float | None) -> str:
 
 def verdict(found: Found, left: str, right: str) -> tuple[str, str]:
     """The answer to "is it really better?" in a sentence, and its tone: `hot`, `ok` or none where it cannot be told."""
-    drop, of = found["drop"], unit(found)
+    drop, of, name = found["drop"], unit(found), points(found)
     value, ends = float(drop["value"]), numbers.bounds(drop)
-    right = right[:1].upper() + right[1:]
-    if ends is None:
-        return f"{right} is {_by(value, of, points(found))} {left}; the metric is one number, so chance cannot be told apart.", ""
-    if not resolved(drop):
-        return (
-            f"No difference that {found['samples']:,} samples can tell: {right} against {left} {_signed(value, of)} {points(found)}, "
-            f"anything from {span(drop, of)} fits.".replace("  ", " "),
-            "",
-        )
-    return f"{right} is really {_by(value, of, points(found))} {left}: {span(drop, of)}, 95 % paired.", "hot" if value > 0 else "ok"
-
-
-def _by(value: float, of: str, name: str) -> str:
-    shown = numbers.figure(abs(value), of)
-    return f"{shown} {name} {'worse' if value > 0 else 'better'} than".replace("  ", " ") if value else "equal to"
-
-
-def _signed(value: float, of: str) -> str:
-    return "loses " + numbers.figure(value, of) if value > 0 else "wins " + numbers.figure(-value, of) if value < 0 else "loses 0"
+    worse = f"{numbers.figure(abs(value), of)} {name} {'worse' if value > 0 else 'better'} than" if value else "equal to"
+    said, tone = f"{right} is {worse} {left}; the metric is one number, so chance cannot be told apart.", ""
+    if ends is not None and not resolved(drop):
+        between = f"between {right} and {left}: {numbers.figure(abs(value), of)} {name} {'won' if value < 0 else 'lost'}"
+        said = f"No difference that {found['samples']:,} samples can tell {between}, anything from {span(drop, of)} lost fits."
+    elif ends is not None:
+        near, far = sorted((abs(ends[0]), abs(ends[1])))
+        said = f"{right} is really {worse} {left}: {numbers.figure(near, of)} to {numbers.figure(far, of)}, 95 % paired."
+        tone = "hot" if value > 0 else "ok"
+    return (said[:1].upper() + said[1:]).replace("  ", " "), tone
 
 
 def chance(found: Found) -> str:

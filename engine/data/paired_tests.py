@@ -62,6 +62,7 @@ def paired_test(left: Array | float, right: Array | float) -> PairedTest:
     if _binary(before) and _binary(after):
         lost, won = int((before > after).sum()), int((before < after).sum())
         why = f"{lost} samples lost and {won} won, which without a difference are equally likely"
+        why = why if lost + won else "no sample changed between right and wrong"
         return PairedTest("McNemar, mid-p", mcnemar_mid_p(lost, won), mcnemar_exact(lost, won), lost + won, why)
     return _student(before - after)
 
@@ -75,6 +76,8 @@ def mcnemar_exact(lost: int, won: int) -> float:
 def mcnemar_mid_p(lost: int, won: int) -> float:
     """The exact p-value less half the probability of what was seen, on each side."""
     n, least = lost + won, min(lost, won)
+    if not n:
+        return 1.0
     return min(1.0, 2.0 * _at_most(least, n) - _probability(least, n) if lost != won else 1.0 - 0.5 * _probability(least, n))
 
 

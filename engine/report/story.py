@@ -85,7 +85,7 @@ def _steps(facts: Facts) -> list[str]:
 def _calibration(facts: Facts) -> str:
     found = value_in(facts.report, "recipe", "calibration")
     samples, method = number_in(found, "samples"), text(value_in(found, "method"))
-    if samples is None:
+    if samples is None or not (facts.measured or facts.files):
         return ""
     how = METHODS.get(method, method)
     return f"Ranges of activations come from {samples:,.0f} calibration samples{f' ({how})' if how else ''}."

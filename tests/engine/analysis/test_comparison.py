@@ -66,7 +66,7 @@ def test_a_run_against_itself_differs_in_nothing() -> None:
     labels, a, _ = pair()
     found = compare(answers(a, labels), answers(a, labels), truth_of(labels, (), answers(a, labels)))
     assert found["flips"] == {"counts": {"lost": 0, "won": 0, "changed": 0}, "samples": []}
-    assert found["test"]["p"] == 0.5 or found["test"]["p"] == 1.0
+    assert found["test"]["p"] == 1.0 and found["test"]["why"] == "no sample changed between right and wrong"
     assert found["same_answer"] == 1.0 and not any(r["resolved"] for r in found["per_class"])
 
 
