@@ -137,9 +137,16 @@ def test_fewer_items_than_places_and_few_samples() -> None:
 
 
 def test_the_few_samples_that_all_cells_share_are_not_called_noise() -> None:
-    for seed in range(20):
-        scores, sizes = heavy(seed)
-        assert not ranking(raced(scores, sizes)[1], 0).noise
+    """Eleven close levels and one far below, which leaves at once: a few samples do not rank the eleven, and need not."""
+    rng = np.random.default_rng(0)
+    levels = np.array([*np.linspace(1.0, 0.85, 11), 0.01])
+    sizes = np.linspace(1.5, 0.5, 512)
+    scores = levels[:, None] * sizes * rng.chisquare(2, (12, 512)) / 2
+    _, table, _ = raced(scores, sizes)
+    assert table.count().min() < 32 < table.count().max()
+    assert not ranking(table, 0).noise
+    table.sizes = None  # as if all cells had been meant to have these samples alone
+    assert ranking(table, 0).noise
 
 
 def test_cells_that_left_early_say_what_they_promise_of_all_samples() -> None:
