@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-CACHE, MOST, LEAST = 8 << 20, 16, 2  # see `samples_a_run`
+CACHE, MOST, LEAST = 16 << 20, 16, 2  # see `samples_a_run`
 FIRST_SHARE = 8  # the first pass takes one eighth of the samples where some sessions are made once a pass
 
 
