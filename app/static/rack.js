@@ -3,7 +3,7 @@
 // missing is asked for. The rack sends its whole state; an older answer never overwrites a newer hand.
 const q = new URL(import.meta.url).search;
 const at = (name) => import(`./${name}.js${q}`);
-const [State, Layout, Scale, Meter, Paint, Rails, Input, Keys, Words, Dom, Predict] = await Promise.all(["rack_state", "rack_layout", "rack_scale", "rack_meter", "rack_paint", "rack_rails", "rack_input", "rack_keys", "rack_words", "rack_dom", "rack_predict"].map(at));
+const [State, Layout, Scale, Meter, Paint, Rails, Input, Hands, Words, Dom, Predict] = await Promise.all(["rack_state", "rack_layout", "rack_scale", "rack_meter", "rack_paint", "rack_rails", "rack_input", "rack_hands", "rack_words", "rack_dom", "rack_predict"].map(at));
 
 const RACKS = new WeakMap(), PARTS = new Map(); // parts by hash, for as long as the window lives
 const PREFS = "desk.rack", RESEND = 4000, REST = 110;
@@ -25,7 +25,7 @@ class Rack {
     this.prefs = JSON.parse(sessionStorage.getItem(PREFS) || "{}");
     this.unit = this.prefs.unit || "kl";
     this.D = Dom.build(this, lib);
-    this.listen();
+    Hands.listen(this);
     this.watch = new ResizeObserver(() => this.relayout());
     this.watch.observe(root);
     document.fonts?.load("500 11px Inter").then(() => this.ask());
@@ -212,7 +212,7 @@ class Rack {
   }
   draw() {
     if (!this.L || !this.S.live) return;
-    const begin = performance.now(), V = this.view(), { D, L, t } = this, x = D.strips.getContext("2d");
+    const begin = (this.begun = performance.now()), V = this.view(), { D, L, t } = this, x = D.strips.getContext("2d");
     const moving = this.animate(V);
     x.setTransform(this.dpr, 0, 0, this.dpr, 0, 0);
     x.fillStyle = t.surface;
@@ -257,53 +257,6 @@ class Rack {
   }
 
   // ---- hands
-  listen() {
-    const { D } = this, s = D.scroll, on = (e, type, f, o) => e.addEventListener(type, f, o);
-    on(s, "scroll", () => this.ask(), { passive: true });
-    on(s, "pointerdown", (e) => this.down(e));
-    on(s, "pointermove", (e) => this.move(e));
-    on(s, "pointerup", () => (Input.up(this), this.card(null)));
-    on(s, "pointercancel", () => this.cancel());
-    on(s, "pointerleave", () => !this.drag && ((this.hover = null), this.card(null), this.ask()));
-    on(s, "dblclick", (e) => Input.doubled(this, this.hit(e)));
-    on(s, "wheel", (e) => this.wheel(e), { passive: false });
-    on(D.map, "pointerdown", (e) => this.mapDown(e));
-    on(D.map, "pointermove", (e) => this.grab && (s.scrollLeft = this.grab.left + (e.clientX - this.grab.x) / this.grab.k));
-    on(D.map, "pointerup", () => (this.grab = null));
-    on(D.master, "pointerdown", (e) => !e.button && this.S.n && Input.masterDown(this, e.offsetY) && D.master.setPointerCapture(e.pointerId));
-    on(D.master, "pointermove", (e) => this.drag?.kind === "master" && Input.move(this, { p: this.grid.at(e.offsetY) }, e));
-    on(D.master, "pointerup", () => this.drag?.kind === "master" && Input.up(this));
-    on(D.sliders, "keydown", (e) => this.L && Keys.key(this, e) && (e.preventDefault(), e.stopPropagation()));
-    on(D.sliders, "focusin", (e) => ((this.focused = e.target.matches(":focus-visible")), this.ask()));
-    on(D.sliders, "focusout", () => ((this.focused = false), this.ask()));
-  }
-  hit(e) {
-    const r = this.D.scroll.getBoundingClientRect();
-    return Layout.hit(this.S, this.L, this.grid, e.clientX - r.left + this.D.scroll.scrollLeft, e.clientY - r.top);
-  }
-  down(e) {
-    if (e.button || !this.L) return;
-    this.D.scroll.setPointerCapture(e.pointerId);
-    this.card(null);
-    e.preventDefault();
-    Input.down(this, this.hit(e), e);
-  }
-  move(e) {
-    if (!this.L) return;
-    const h = this.hit(e), s = this.D.scroll;
-    if (this.drag) {
-      Input.move(this, h, e);
-      if (["fader", "paint"].includes(this.drag?.kind)) this.card({ ...h, it: this.drag.last }, e);
-      const r = s.getBoundingClientRect(), kind = this.drag?.kind;
-      if ((kind === "marquee" && this.drag.moved) || kind === "paint") s.scrollLeft += e.clientX > r.right - 24 ? 14 : e.clientX < r.left + 24 ? -14 : 0;
-      return;
-    }
-    s.style.cursor = cursor(h, this.L.density);
-    if (this.hover?.it === h.it && this.hover?.p === h.p && this.hover?.zone === h.zone) return Dom.placeTip(this.D, this.root, e);
-    this.hover = h;
-    this.card(h, e);
-    this.ask();
-  }
   card(h, e) {
     Dom.tip(this.D, this.root, h?.it && h.zone !== "bracket" ? Words.card(this.view(), h, !!this.drag) : null, e, this.lib.el);
   }
@@ -311,30 +264,9 @@ class Rack {
     Input.cancel(this);
     if (this.L) this.refresh();
   }
-  wheel(e) {
-    const s = this.D.scroll, most = s.scrollWidth - s.clientWidth;
-    if (most < 2 || e.ctrlKey) return;
-    const to = State.clamp(s.scrollLeft + (Math.abs(e.deltaX) > Math.abs(e.deltaY) ? e.deltaX : e.deltaY), 0, most);
-    if (Math.abs(to - s.scrollLeft) <= 0.5) return;
-    s.scrollLeft = to;
-    e.preventDefault();
-  }
-  mapDown(e) {
-    const s = this.D.scroll, k = this.L.W / this.L.total, x = e.offsetX / k;
-    this.D.map.setPointerCapture(e.pointerId);
-    if (x < s.scrollLeft || x > s.scrollLeft + this.L.W) s.scrollLeft = x - this.L.W / 2;
-    this.grab = { x: e.clientX, left: s.scrollLeft, k };
-  }
   focus() {
     this.D.sliders.children[this.L.itemOf[this.S.cur]]?.focus({ preventScroll: true });
   }
 }
 
 const TOKENS = ["bg", "surface", "chassis", "raised", "raised2", "line", "soft", "text", "text2", "text3", "accent", "accent-ink", "solo-ink", "select", "ok", "mid", "hot", "off", "lane", "tick", "ghost", "conv", "pw", "dw", "gemm", "se", "cap1", "cap2", "base1", "base2", "capink", "shadow"];
-
-function cursor(h, density) {
-  if (h.zone === "bracket") return h.block ? "pointer" : "default";
-  if (!h.it) return "default";
-  if (h.zone === "fader") return h.cap ? "ns-resize" : density === "overview" ? "crosshair" : "pointer";
-  return h.zone === "strip" ? "default" : "pointer";
-}
