@@ -11,7 +11,7 @@ from engine.report.markup import paragraph
 from engine.report.story import effective
 from engine.report.values import Row, number_in, text, text_in, value_in, visible
 
-MAX_RECIPE, MAX_LAYERS = 12_000, 400
+MAX_RECIPE, MAX_LAYERS = 12_000, 60
 
 
 def recipe(facts: Facts) -> str:
@@ -23,12 +23,14 @@ def recipe(facts: Facts) -> str:
 
 
 def layers(facts: Facts) -> str:
-    """Every layer in a table."""
+    """Every layer in a table; of many the noisiest, in network order."""
     found = facts.layers
     if not found:
         return ""
-    body = "".join(_layer(layer) for layer in found[:MAX_LAYERS])
-    more = paragraph(f"and {len(found) - MAX_LAYERS:,} more", "dim") if len(found) > MAX_LAYERS else ""
+    noise = sorted(range(len(found)), key=lambda i: (number_in(found[i], "sqnr_db") is None, number_in(found[i], "sqnr_db") or 0.0))
+    body = "".join(_layer(found[i]) for i in sorted(noise[:MAX_LAYERS]))
+    rest = f"The {MAX_LAYERS} layers with the most noise, in network order; the other {len(found) - MAX_LAYERS:,} are in report.json."
+    more = paragraph(rest, "dim") if len(found) > MAX_LAYERS else ""
     head = "<th>Layer</th><th>Op</th><th>Precision</th><th class=n>SQNR, dB</th><th class=n>Size</th><th class=n>MACs</th>"
     return f"<table class=tight><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}"
 

@@ -30,8 +30,8 @@ SECTIONS: tuple[Section, ...] = (
     ("Among all measured mixes", runs.front),
     ("Proof that the files do what was measured", proof.parity),
     ("The recipe", appendix.recipe),
-    ("Every layer", appendix.layers),
     ("Versions and hashes", appendix.hashes),
+    ("Layer by layer", appendix.layers),
 )
 
 
