@@ -16,8 +16,10 @@ Where it is weak, and what must be said beside it:
 
 * rank with it, do not quote it: the graph is taken as linear, and the scale on other samples can be off by a factor of two;
 * a score above `FAR` is too large for a second-order model; its row says `rough`, and the answer has a note;
-* at 2 bits the Spearman is .90 on the convolutional sample and .97 on the transformer, against .93 to .99 with more bits;
-* at 16 bits of activations it ranks little (.28 on the transformer): such scores are near float32's own rounding;
+* at 2 bits the Spearman is .80 on the orientation model, .90 on the convolutional sample, .97 on the transformer, against .90 to
+  .99 with more bits;
+* at 16 bits of activations it may rank little (.28 on the transformer, .37 on the orientation model): such scores are near float32's
+  own rounding;
 * one sample with one probe is a guess; a mean over some dozens is what it is made for. The interval from resampling covers
   the samples and the probes' luck, not the error of linearizing;
 * only the first output is looked at, as in the exact sweep, and every node must be differentiable in torch.
@@ -49,8 +51,8 @@ from engine.sim.torch_executor import TorchExecutor
 Tensor = torch.Tensor
 HELD = 24_000_000  # numbers in the watched tensors of one batch: about 100 MB, and as much again for the backward pass
 MOST = 64  # samples a batch
-LEAST, SHARE = 32, 8  # so many samples are differentiated, or a batch, or one in eight; but no more than half of them
-FEW = 16  # samples that are all differentiated
+LEAST, SHARE = 32, 8  # so many samples are differentiated, or a batch, or one in eight
+ALIKE = 1.2  # sizes are alike when the larger half of them is on average below this
 RUN = 4  # samples of a float run
 FAR = 0.5  # nats: beyond, the output has changed too much for a second-order model; such scores were off by up to 16 times
 Terms = dict[tuple[str, str], Tensor]  # (tensor, key of its encoding) → [probes, n]
@@ -101,18 +103,18 @@ def notes(table: Table) -> list[str]:
 def _telling(sim: QuantSim, data: Dataset, batch: int, progress: Progress) -> tuple[Dataset, Array | None, Array]:
     """The samples that are differentiated, the sizes of all in the order that begins with them, and a factor for each of them.
 
-    They are spread over the half with the larger sizes; the others cost a float run. With its factor each sample's ratio to its
-    size has one vote: its estimate is the square of one random direction, and the few largest would decide. Where all are alike,
-    samples from everywhere are taken: neighbours in a file may be of one class.
+    They are spread over the half with the larger sizes and are no more than that; the others cost a float run. With its factor
+    each sample's ratio to its size has one vote: its estimate is the square of one random direction, and the few largest would
+    decide. Where all are alike, samples from everywhere are taken: neighbours in a file may be of one class.
     """
     count, most = len(data), max(LEAST, min(batch, MOST), -(-len(data) // SHARE))
-    if count <= FEW:
+    if count <= LEAST:
         return data, None, np.ones(count)
     order, sizes = hardest_first(sim.chain, data, RUN, progress)
-    if sizes is None:
+    half = max(-(-count // 2), LEAST)
+    if sizes is None or sizes[:half].sum() < ALIKE * half:
         spread = np.linspace(0, count - 1, min(count, most)).round().astype(np.int64)
         return data.take(spread), None, np.ones(len(spread))
-    half = -(-count // 2)
     picked = np.linspace(0, half - 1, min(half, most)).round().astype(np.int64)
     sizes = np.concatenate([sizes[picked], np.delete(sizes, picked)])
     return data.take(order[picked]), sizes, sizes[: len(picked)].mean() / sizes[: len(picked)]
