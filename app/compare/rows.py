@@ -143,9 +143,9 @@ LAYER_COLUMNS = [
     ("left", "n", "effective precision on the left"),
     ("right", "n", "effective precision on the right"),
     ("SQNR left", "n", "signal to noise at the layer's output with the whole recipe on, in dB; higher is better"),
-    ("right", "n", "the same on the right"),
+    ("SQNR right", "n", "signal to noise at the layer's output with the whole recipe on, in dB; higher is better"),
     ("score left", "n", "output KL of this layer quantized by itself at that precision, in nats a sample; lower is better"),
-    ("right", "n", "the same on the right"),
+    ("score right", "n", "output KL of this layer quantized by itself at that precision, in nats a sample; lower is better"),
     ("size", "n", "bytes on the right minus the left; below zero is smaller"),
 ]
 
