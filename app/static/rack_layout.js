@@ -13,7 +13,7 @@ export function faderGrid(count) {
 
 const SIZES = {
   console: (n, fit) => ({ w: clamp(Math.floor(fit(8, 58) * 4) / 4, 46, 62), gap: 8, group: 58 }),
-  compact: (n, fit) => ({ w: fit(4, 34) >= 18 ? Math.min(34, Math.floor(fit(4, 34) * 4) / 4) : 22, gap: 4, group: 34 }),
+  compact: (n, fit) => ({ w: fit(4, 34) >= 18 ? Math.min(42, Math.floor(fit(4, 34) * 4) / 4) : 22, gap: 4, group: 34 }),
   overview: (n, fit) => (n > 120 ? { w: clamp(fit(2, 12), 3.2, 18), gap: 2, group: 12 } : { w: clamp(fit(3, 22), 3.2, 18), gap: 3, group: 22 }),
 };
 
@@ -49,7 +49,9 @@ export function layout(S, W, density, folded) {
   items.forEach((it, k) => it.ids.forEach((i) => (itemOf[i] = k)));
   const L = { items, blocks, itemOf, w, W, density, tiny: w < 9, total: Math.max(W, x + PAD), meterTop: { console: 80, compact: 84, overview: 46 }[density] };
   L.brackets = density === "overview" && blocks.length > 30 ? stages(blocks) : blocks;
-  L.prefix = prefix(L.brackets.filter((b) => b.name.includes(".")).map((b) => b.name));
+  const dotted = L.brackets.filter((b) => b.name.includes(".")).map((b) => b.name);
+  L.prefix = prefix(dotted);
+  L.common = common(dotted);
   return L;
 }
 
@@ -75,13 +77,25 @@ function stages(blocks) {
   return out;
 }
 
-// What a bracket says: without the common prefix, and cut where it does not fit; three letters at least, or nothing.
+// What a bracket says, as much as has room: the name without what all begin with, without words that most repeat, its
+// last part alone; else its beginning, three letters at least, or nothing.
 export function bracketText(L, block, measure) {
-  const room = block.x1 - block.x - (foldable(block) ? 11 : 2) + 2;
-  let name = L.prefix && block.name.startsWith(L.prefix + ".") ? block.name.slice(L.prefix.length + 1) : block.name;
-  if (block.n === 1 && name.includes(".") && measure(name) > room) name = name.split(".")[0];
-  while (name.length > 3 && measure(name) > room) name = name.slice(0, -1);
-  return measure(name) > room + 1 ? "" : name;
+  const room = block.x1 - block.x - (foldable(block) ? 10 : 3), inside = L.prefix && block.name.startsWith(L.prefix + ".");
+  const parts = (inside ? block.name.slice(L.prefix.length + 1) : block.name).split(".");
+  const telling = parts.filter((p, k) => k === parts.length - 1 || !L.common.has(p));
+  const options = [parts, telling, block.n > 1 || parts.length < 2 ? [telling.at(-1)] : [parts[0]]].map((p) => p.join("."));
+  const fits = options.find((s) => measure(s) <= room);
+  if (fits) return fits;
+  let cut = options[2];
+  while (cut.length > 3 && measure(cut) > room) cut = cut.slice(0, -1);
+  return measure(cut) > room + 1 ? "" : cut;
+}
+
+// Words that stand in more than half of the names.
+function common(names) {
+  const seen = new Map();
+  for (const n of names) for (const p of new Set(n.split("."))) seen.set(p, (seen.get(p) || 0) + 1);
+  return new Set([...seen].filter(([p, k]) => names.length > 2 && 2 * k > names.length && !/^\d+$/.test(p)).map(([p]) => p));
 }
 export const foldable = (block) => block.n > 1 && !block.stage && block.x1 - block.x > 24;
 

@@ -37,7 +37,8 @@ def bench(recipe: str = BASE, count: int = 9, **changes: Any) -> Bench:
 def document(found: Bench, memory: Memory, **changes: Any) -> dict[str, Any]:
     """What the rack would send after a change of the state that it was just given."""
     live = rack.live(found, memory, [0], 0)
-    return {"seq": memory.ack + 1, "from": live["token"], "prec": live["prec"], "mute": live["mute"], "solo": "", "sel": "0", "cur": 0} | changes
+    whole = {"seq": memory.ack + 1, "from": live["token"], "prec": live["prec"], "mute": live["mute"], "solo": "", "sel": "0", "cur": 0}
+    return whole | changes
 
 
 def after(found: Bench, memory: Memory, **changes: Any) -> tuple[recipes.Doc, str]:

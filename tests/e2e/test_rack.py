@@ -146,7 +146,8 @@ def deep(folder: Path, blocks: int) -> Path:
         inputs = 16
     constants["head.weight"] = weights(10, 16, seed=7)
     nodes += [helper.make_node("GlobalAveragePool", [last], ["pool"], name="pool"),
-              helper.make_node("Flatten", ["pool"], ["flat"], name="flat"), helper.make_node("Gemm", ["flat", "head.weight"], ["logits"], name="head", transB=1)]
+              helper.make_node("Flatten", ["pool"], ["flat"], name="flat"),
+              helper.make_node("Gemm", ["flat", "head.weight"], ["logits"], name="head", transB=1)]
     path = folder / "deep.onnx"
     onnx.save(proto(nodes, {"x": ["batch", 3, 8, 8]}, {"logits": ["batch", 10]}, constants), path)
     return path

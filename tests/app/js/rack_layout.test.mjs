@@ -62,3 +62,12 @@ test("brackets lose the prefix that all share, and many blocks are labelled by t
   assert.equal(Layout.bracketText(L, L.brackets[2], wide), "2");
   assert.equal(L.brackets.reduce((n, b) => n + b.ids.length, 0), 300);
 });
+
+test("a bracket says what tells it from the others", () => {
+  const S = State.create(), names = ["s.0.blocks.0", "s.0.blocks.0", "s.0.blocks.11", "s.0.blocks.11", "s.1.blocks.2", "s.1.blocks.2"];
+  State.setGraph(S, { layers: names.map((b, i) => ({ ...layers[0], n: `${b}.${i}`, b })) });
+  const L = Layout.layout(S, 800, "compact", new Set()), size = (px) => (s) => s.length * px;
+  assert.equal(L.prefix, "s");
+  assert.deepEqual([4, 10, 28].map((px) => Layout.bracketText(L, L.blocks[1], size(px))), ["0.blocks.11", "0.11", "11"]);
+  assert.equal(Layout.bracketText(L, L.blocks[1], size(60)), "");
+});
