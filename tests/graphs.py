@@ -38,16 +38,17 @@ def weights(*shape: int, seed: int = 0) -> np.ndarray:
     return (np.random.default_rng(seed).normal(size=shape) / np.sqrt(fan)).astype(np.float32)
 
 
-def conv_net(blocks: int = 6, channels: int = 8) -> onnx.ModelProto:
-    """Conv, BN, Relu and residual adds: a chain with places to cut."""
+def conv_net(blocks: int = 6, channels: int = 8, residual: float = 1.0) -> onnx.ModelProto:
+    """Conv, BN, Relu and residual adds: a chain with places to cut. A small `residual` keeps the values of hundreds of blocks finite."""
     nodes, constants = [], {}
     last = "x"
     for i in range(blocks):
         inputs = 3 if i == 0 else channels
-        constants[f"w{i}"] = weights(channels, inputs, 3, 3, seed=i)
+        constants[f"w{i}"] = weights(channels, inputs, 3, 3, seed=i) * np.float32(residual if i else 1.0)
         rng = np.random.default_rng(100 + i)
         for key, low, high in (("g", 0.5, 1.5), ("b", -0.2, 0.2), ("m", -0.2, 0.2), ("v", 0.5, 1.5)):
-            constants[f"{key}{i}"] = rng.uniform(low, high, channels).astype(np.float32)
+            scale = np.float32(residual if key in "bm" and i else 1.0)
+            constants[f"{key}{i}"] = rng.uniform(low, high, channels).astype(np.float32) * scale
         nodes += [
             helper.make_node("Conv", [last, f"w{i}"], [f"c{i}"], name=f"conv{i}", pads=[1, 1, 1, 1]),
             helper.make_node("BatchNormalization", [f"c{i}", f"g{i}", f"b{i}", f"m{i}", f"v{i}"], [f"n{i}"], name=f"bn{i}"),
