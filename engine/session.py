@@ -257,8 +257,10 @@ class Session:
         return {"diagnoses": [d.to_json() for d in found], "layers": None if layers is None else list(layers)}
 
     def layer_facts(self, recipe: Recipe, name: str, progress: Progress = silent) -> dict[str, Any]:
-        """One layer for the inspector."""
-        return layer_facts(self._room(recipe, progress).enter(recipe), name)
+        """One layer for the inspector; with calibration data its ranges are there too."""
+        room = self._room(recipe, progress)
+        sim = room.enter(recipe) if self.calibration is None else room.calibrated(recipe, progress)
+        return layer_facts(sim, name, self.calibration)
 
     def export(
         self,

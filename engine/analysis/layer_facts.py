@@ -1,27 +1,41 @@
-"""One layer under the lens: its weights against the grid, its channels' ranges, its tensors and their encodings."""
+"""One layer under the lens: its weights and activations against their grids, its channels' ranges, encodings, neighbours."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import torch
 
-from engine.analysis.ranges_table import clipped, granularity_name
+from engine.analysis.diagnosis.bench import Samples, walk
+from engine.analysis.diagnosis.channels import Channels, channels_of
+from engine.analysis.diagnosis.diagnose import First
+from engine.analysis.diagnosis.operands import CHANNELS_FIRST
+from engine.analysis.layer_grids import activation_noise, encoding_facts, weight_noise
+from engine.analysis.neighbours import neighbours
+from engine.analysis.ranges_table import clipped, histogram
+from engine.graph.layers import Layer
 from engine.quant.encoding import Encoding
 from engine.quant.granularity import PerChannel
 from engine.sim.quantsim import QuantSim
 
 BINS = 96
+CHANNEL_SAMPLES = 16
 
 
-def layer_facts(sim: QuantSim, name: str) -> dict[str, Any]:
-    """Facts for the inspector; needs no data for the weights, and calibrated ranges for the tensors."""
+def layer_facts(sim: QuantSim, name: str, data: Samples | None = None) -> dict[str, Any]:
+    """Facts for the inspector; needs no data for the weights, calibrated ranges for the tensors.
+
+    Args:
+        data: of its first samples the ranges of the activations' channels are taken; None leaves them out.
+    """
     layer = sim.model.layer(name)
     plan = sim.plan.layer(name)
     weight = np.array(sim.model.constant(layer.weight), dtype=np.float32)
     missing = set(sim.missing())
-    encoding = None if missing else sim.quantization.constants.get(layer.weight)
+    encoding = sim.constants().get(layer.weight)
+    channels = {} if data is None else _activation_channels(sim, layer, data)
     counts, edges = np.histogram(weight, bins=BINS)
     return {
         "name": name,
@@ -38,31 +52,15 @@ def layer_facts(sim: QuantSim, name: str) -> dict[str, Any]:
         "legal": plan.legal,
         "reason": plan.reason,
         "histogram": {"edges": edges.tolist(), "counts": counts.tolist()},
-        "encoding": None if encoding is None else _weight_encoding(encoding, torch.from_numpy(weight)),
+        "encoding": None if encoding is None else encoding_facts(encoding) | weight_noise(encoding, torch.from_numpy(weight), None),
         "channels": _channels(weight, layer.channel_axis, encoding),
         "tensors": [
-            _tensor(sim, tensor, role, tensor not in missing and not missing)
+            _tensor(sim, tensor, role, not missing) | ({"channels": channels[tensor]} if tensor in channels else {})
             for role, tensor in (*(("reads", t) for t in layer.reads), ("output", layer.output))
         ],
         "explain_weight": sim.placement.explain(layer.weight),
+        "neighbours": neighbours(sim, name),
     }
-
-
-def _weight_encoding(encoding: Encoding, weight: torch.Tensor) -> dict[str, Any]:
-    rounded = encoding.fake_quantize(weight)
-    noise = float(((weight - rounded).double() ** 2).sum())
-    signal = float((weight.double() ** 2).sum())
-    facts = {
-        "dtype": str(encoding.dtype),
-        "granularity": granularity_name(encoding),
-        "low": float(encoding.low.min()),
-        "high": float(encoding.high.max()),
-        "sqnr_db": 10 * float(np.log10(signal / noise)) if noise > 0 and signal > 0 else None,
-    }
-    if encoding.scale is not None:
-        facts["step"] = float(encoding.scale.median())
-        facts["symmetry"] = encoding.grid.symmetry if encoding.grid else None
-    return facts
 
 
 def _channels(weight: np.ndarray, axis: int | None, encoding: Encoding | None) -> dict[str, Any] | None:
@@ -72,7 +70,23 @@ def _channels(weight: np.ndarray, axis: int | None, encoding: Encoding | None) -
     rows = np.moveaxis(weight, axis, 0).reshape(weight.shape[axis], -1)
     per_channel = encoding is not None and isinstance(encoding.granularity, PerChannel)
     limits = None if not per_channel or encoding is None else {"low": encoding.low.tolist(), "high": encoding.high.tolist()}
-    return {"low": rows.min(1).tolist(), "high": rows.max(1).tolist(), "limits": limits}
+    noise = {} if encoding is None else weight_noise(encoding, torch.from_numpy(weight), axis)["channels"]
+    return {"low": rows.min(1).tolist(), "high": rows.max(1).tolist(), "limits": limits} | noise
+
+
+def _activation_channels(sim: QuantSim, layer: Layer, data: Samples) -> dict[str, dict[str, Any]]:
+    """Tensor → `low` and `high` of each channel in the float model, over `samples` samples."""
+    axis, some = 1 if layer.op_type in CHANNELS_FIRST else -1, First(data, CHANNEL_SAMPLES)
+    found: dict[str, Channels] = {}
+
+    def visit(values: Mapping[str, np.ndarray], valid: Callable[[np.ndarray], np.ndarray]) -> None:
+        for name in dict.fromkeys((*layer.reads, layer.output)):
+            now = channels_of(values[name] if axis >= 0 else valid(values[name]), axis)
+            if now is not None:
+                found[name] = now if name not in found else found[name].merged(now)
+
+    walk(sim.chain, some, {*layer.reads, layer.output}, visit)
+    return {name: {"low": c.low.tolist(), "high": c.high.tolist(), "samples": len(some)} for name, c in found.items()}
 
 
 def _tensor(sim: QuantSim, tensor: str, role: str, ready: bool) -> dict[str, Any]:
@@ -85,12 +99,10 @@ def _tensor(sim: QuantSim, tensor: str, role: str, ready: bool) -> dict[str, Any
         "dtype": str(sim.plan.activations[root].dtype) if root in sim.plan.activations else "fp32",
         "explain": sim.placement.explain(tensor),
     }
+    observer = sim.statistics.get(root)
+    facts["histogram"] = histogram(observer)
     if encoding is not None and encoding.scale is not None:
         low, high = float(encoding.low), float(encoding.high)
-        facts |= {
-            "low": low,
-            "high": high,
-            "scale": float(encoding.scale),
-            "clipped_calibration": clipped(sim.statistics.get(root), low, high),
-        }
+        facts |= encoding_facts(encoding) | activation_noise(encoding, observer)
+        facts |= {"clipped_calibration": clipped(observer, low, high)}
     return facts
