@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from app import layer_plots, markup, prediction, state, words
+from app import layer_plots, layer_words, markup, prediction, press, state, words
 from app.bench import Bench
 from app.components.plots import plots
 from app.rack import bits
@@ -25,10 +25,14 @@ def draw(found: Bench, desk: Desk) -> None:
     resolved = words.resolved_layer(found, str(layer["name"]))
     st.html(markup.layer_line(str(layer["name"]), words.precision_text(resolved), brief(layer), words.layer_facts(found, layer, resolved)))
     facts = found.facts or found.facts_before
-    drawn = [] if facts is None else [layer_plots.weights(facts)]
-    drawn += [_ladder(found, layer)]
-    drawn += [] if facts is None else [layer_plots.channels(facts)]
-    plots({"theme": state.theme(), "plots": [p for p in drawn if p is not None]})
+    drawn = layer_plots.beside([None if facts is None else layer_plots.weights(facts), _ladder(found, layer)])
+    if facts is not None:
+        wide = layer_plots.channels(facts)
+        drawn += [*([wide] if wide else []), *layer_plots.activations(facts), *layer_plots.activation_channels(facts)]
+    plots({"theme": state.theme(), "plots": drawn})
+    if facts is not None:
+        _neighbours(found, desk, facts)
+        st.html(markup.heading("Encodings") + markup.table(layer_words.COLUMNS, layer_words.encodings(facts)))
     st.html(markup.heading("Why this precision") + markup.text(words.why(found, layer, resolved)))
     if facts is None:
         st.html(markup.foot("Looking into the layer…" if found.active else "No further facts about this layer."))
@@ -60,6 +64,24 @@ def scores_of(found: Bench) -> Scores:
 def _ordered(scores: Scores) -> Scores:
     """Precisions as on the faders: the most bits first."""
     return replace(scores, precisions=tuple(sorted(scores.precisions, key=bits, reverse=True)))
+
+
+def _neighbours(found: Bench, desk: Desk, facts: Mapping[str, Any]) -> None:
+    """The layers before and after, each a click away."""
+    places = {str(x["name"]): i for i, x in enumerate(found.layers)}
+    for head, layers, more in layer_words.neighbours(facts):
+        with st.container(key=f"near_{head[:3].lower()}", horizontal=True, gap="small", vertical_alignment="center"):
+            st.html(markup.heading(head), width="content")
+            for name, precision in layers:
+                if name in places:
+                    press.button(st, f"{name} \u00b7 {precision}", f"near-{head}-{name}", select, desk, places[name])
+            if more or not layers:
+                st.html(markup.foot(more or "no layer"), width="content")
+
+
+def select(desk: Desk, place: int) -> None:
+    """Selects one layer, here and wherever the desk's selection shows."""
+    desk.selected, desk.current = [place], place
 
 
 def _tensors(facts: Mapping[str, Any]) -> None:

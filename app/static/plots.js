@@ -19,7 +19,7 @@ function draw(S) {
   const width = S.root.clientWidth, key = JSON.stringify([S.data.plots, width]);
   if (width < 80 || key === S.key) return;
   S.key = key;
-  const side = width >= 560, pair = S.data.plots.filter((p) => p.half).length === 2 && side;
+  const pair = width >= 560;
   S.root.replaceChildren(
     ...S.data.plots.map((p) => {
       const w = pair && p.half ? Math.floor(width * p.half) - 8 : width;

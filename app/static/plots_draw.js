@@ -20,7 +20,7 @@ export function histogram(d, w, h) {
   const left = 44, bottom = 32, area = { left, right: w - 8, top: 4, bottom: h - bottom }, top = Math.max(2, ...d.counts);
   const ends = [d.edges[0], d.edges.at(-1), ...(d.clip || [])], pad = (Math.max(...ends) - Math.min(...ends)) * 0.03 || 1;
   const [a, b] = [Math.min(...ends) - pad, Math.max(...ends) + pad], x = linear(a, b, area.left, area.right), y = log(0.7, top * 1.4, area.bottom, area.top);
-  const out = frame(w, h, left, bottom, ticks(a, b, w / 90).map((v) => [x(v), words(v)]), decades(1, top * 1.4, 5).map((v) => [y(v), words(v)]), "weight value");
+  const out = frame(w, h, left, bottom, ticks(a, b, w / 90).map((v) => [x(v), words(v)]), decades(1, top * 1.4, 5).map((v) => [y(v), words(v)]), d.title || "value");
   for (const g of d.grid) out.push(line(x(g), y(d.sparse ? Math.max(1.2, top * 0.05) : top), x(g), area.bottom, "level"));
   d.counts.forEach((n, i) => {
     if (!n) return;
@@ -59,13 +59,15 @@ function rung(r, x, y, area) {
 // The range of each output channel: one wide channel costs all others under a common scale.
 export function channels(d, w, h) {
   const left = 44, bottom = 32, area = { left, right: w - 8, top: 4, bottom: h - bottom }, n = d.low.length;
-  const [a, b] = [Math.min(0, ...d.low), Math.max(0, ...d.high)], pad = (b - a) * 0.05 || 1;
+  const ends = d.limits || { low: [], high: [] }, all = [...d.low, ...d.high, ...(ends.low || []), ...(ends.high || [])];
+  const [a, b] = [Math.min(0, ...all), Math.max(0, ...all)], pad = (b - a) * 0.05 || 1;
   const x = linear(-0.5, n - 0.5, area.left, area.right), y = linear(a - pad, b + pad, area.bottom, area.top);
   const spans = d.low.map((v, i) => d.high[i] - v), usual = [...spans].sort((p, r) => p - r)[n >> 1] || 0;
-  const out = frame(w, h, left, bottom, ticks(0, Math.max(1, n - 1), w / 80).filter(Number.isInteger).map((v) => [x(v), `${v}`]), ticks(a - pad, b + pad, 4).map((v) => [y(v), words(v)]), "output channel");
+  const out = frame(w, h, left, bottom, ticks(0, Math.max(1, n - 1), w / 80).filter(Number.isInteger).map((v) => [x(v), `${v}`]), ticks(a - pad, b + pad, 4).map((v) => [y(v), words(v)]), d.title || "channel");
   spans.forEach((s, i) => {
     const tone = usual && s > 6 * usual ? "hot" : usual && s > 3 * usual ? "mid" : "ok", bw = Math.max(1, (x(1) - x(0)) * 0.88);
-    out.push(rect(x(i) - bw / 2, y(d.high[i]), bw, Math.max(1, y(d.low[i]) - y(d.high[i])), `bar ${tone}`, `channel ${i}: ${words(d.low[i])} to ${words(d.high[i])}`));
+    out.push(rect(x(i) - bw / 2, y(d.high[i]), bw, Math.max(1, y(d.low[i]) - y(d.high[i])), `bar ${tone}`, `channel ${i}: ${words(d.low[i])} to ${words(d.high[i])}${d.notes?.[i] ? "\n" + d.notes[i] : ""}`));
+    for (const end of [ends.low?.[i], ends.high?.[i]]) if (end !== undefined) out.push(line(x(i) - bw / 2, y(end), x(i) + bw / 2, y(end), "end"));
   });
   return out;
 }
