@@ -165,8 +165,29 @@ def _estimated(asked: Asked, progress: Progress) -> tuple[Table, dict[str, Any]]
 
 
 def _cumulative(asked: Asked, progress: Progress) -> tuple[Table, dict[str, Any]]:
+    """Kept as a whole for each precision: a change of one encoding reaches every item behind it."""
+    table = Table(asked.question, tuple(item for item in asked.items if item.output is not None))
+    keys = [_everything(q, table.items) for q in asked.quantizations]
+    kept = [] if asked.cache is None else [asked.cache.recall(key) for key in keys]
+    total = min(len(asked.data), asked.question.samples)
+    if kept and all(parts and next(iter(parts.values())).shape[1] >= total for parts in kept):
+        for p, parts in enumerate(kept):
+            for i in range(len(table.items)):
+                table.put(i, p, 0, {name: values[i, :total] for name, values in parts.items()})
+        table.samples = total
+        return table, {"cached_cells": len(table.items) * len(kept)}
     tell = _Teller(asked)
-    return cumulative(asked.sim.chain, asked.question, asked.items, asked.quantizations, asked.data, progress, asked.batch, tell), {}
+    table = cumulative(asked.sim.chain, asked.question, asked.items, asked.quantizations, asked.data, progress, asked.batch, tell)
+    if asked.cache is not None:
+        for p, key in enumerate(keys):
+            asked.cache.remember(key, {name: values[:, p, :total] for name, values in table.parts.items()})
+    return table, {"cached_cells": 0}
+
+
+def _everything(quantization: Quantization, items: tuple[Item, ...]) -> list[str]:
+    """What cumulative scores depend on beside graph and data."""
+    every = {**quantization.activations, **quantization.constants, **quantization.biases}
+    return [*sorted(f"{name}={encoding.key()}" for name, encoding in every.items()), *(f"at {item.output}" for item in items)]
 
 
 def _data_free(asked: Asked, progress: Progress) -> tuple[Table, dict[str, Any]]:

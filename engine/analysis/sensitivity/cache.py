@@ -11,7 +11,10 @@ import hashlib
 import json
 import os
 import zipfile
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -51,27 +54,29 @@ class ScoreCache:
         except OSError:
             return
 
+    def recall(self, key: Sequence[str]) -> dict[str, np.ndarray]:
+        """Arrays that were kept under a content of any kind; empty where there are none."""
+        return self._read(self._file(list(key)))
+
+    def remember(self, key: Sequence[str], arrays: Mapping[str, np.ndarray]) -> None:
+        """Keeps arrays under a content; a disk that is full costs the cache and nothing else."""
+        with suppress(OSError):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            _store(self._file(list(key)), arrays)
+
     def _path(self, base: Branch, candidate: Candidate) -> Path:
-        text = json.dumps(
-            [
-                sorted(f"{n}={e.key()}" for n, e in (*base.quantization.activations.items(), *base.quantization.constants.items())),
-                candidate.key,
-            ]
-        )
-        return self.folder / f"{hashlib.sha256(text.encode()).hexdigest()[:24]}.npz"
+        everything = (*base.quantization.activations.items(), *base.quantization.constants.items())
+        return self._file([sorted(f"{n}={e.key()}" for n, e in everything), candidate.key])
+
+    def _file(self, content: list[Any]) -> Path:
+        return self.folder / f"{hashlib.sha256(json.dumps(content).encode()).hexdigest()[:24]}.npz"
 
     def _write(self, path: Path, candidate: Candidate, table: Table) -> None:
         count = int(table.count()[candidate.item, candidate.precision])
         kept = self._read(path)
         if not count or (kept and len(kept["kl"]) >= count):
             return
-        temporary = path.with_suffix(f".{os.getpid()}.tmp")
-        try:
-            with temporary.open("wb") as file:
-                np.savez(file, **{n: v[candidate.item, candidate.precision, :count] for n, v in table.parts.items()})  # type: ignore[arg-type]
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        _store(path, {n: v[candidate.item, candidate.precision, :count] for n, v in table.parts.items()})
 
     @staticmethod
     def _read(path: Path) -> dict[str, np.ndarray]:
@@ -80,3 +85,14 @@ class ScoreCache:
                 return {name: file[name] for name in file.files}
         except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError):
             return {}
+
+
+def _store(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Writes a file all at once: a reader sees the old one or the new one."""
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            np.savez(file, **arrays)  # type: ignore[arg-type]
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -124,6 +124,8 @@ class Pass:
                 rows = slice(i * len(reference), (i + 1) * len(reference))
                 for cell in candidate.cells:
                     self._table.put(*cell, span[0], {name: values[rows] for name, values in parts.items()})
+        if candidates:
+            self._table.samples = max(self._table.samples, span[1])
 
 
 class Ticker:

@@ -37,18 +37,28 @@ def test_partial_answers_are_whole_tables_of_more_and_more_samples(mobilenet: Pa
 
 def test_a_time_budget_stops_with_a_whole_table_and_resume_goes_on(mobilenet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
                                                                    capsys: pytest.CaptureFixture[str]) -> None:
-    """More than a budget of a second allows: the answer says where it stopped, and the next one starts from there."""
+    """More than a budget of four seconds allows: the answer says where it stopped, and the next one starts from there."""
     monkeypatch.setenv("MIXDOWN_HOME", str(tmp_path / "home"))
     files = [str(mobilenet / "model.onnx"), "--calibration", str(mobilenet / "calibration.npz"), "--json", str(tmp_path / "s.json")]
-    question = ["--precisions", "w8a8,w4a8,w3a8,w2a8", "--items", "ops", "--samples", "1024"]
+    question = ["--precisions", "w8a8,w4a8,w3a8,w2a8", "--items", "ops", "--samples", "2048"]
     begin = time.monotonic()
-    assert main(["sensitivity", *files, *question, "-q", "--resume", "--time-budget", "2"]) == 0
+    assert main(["sensitivity", *files, *question, "-q", "--resume", "--time-budget", "4"]) == 0
     spent = time.monotonic() - begin
     first = json.loads((tmp_path / "s.json").read_text())
     assert "--resume goes on from here" in capsys.readouterr().out
-    assert 0 < first["samples"] < 1024 and spent < 60
+    assert 0 < first["samples"] < 2048 and spent < 60
     cells = {(r["layer"], r["precision"]) for r in first["scores"] if r["metric"] == "kl"}
     assert len(cells) == len(first["members"]) * 4, "every cell has some samples"
-    assert main(["sensitivity", *files, *question, "-q", "--resume", "--time-budget", "2"]) == 0
+    assert main(["sensitivity", *files, *question, "-q", "--resume", "--time-budget", "4"]) == 0
     second = json.loads((tmp_path / "s.json").read_text())
     assert second["samples"] > first["samples"]
+
+
+def test_the_same_cumulative_question_twice_costs_nothing(mobilenet: Path, tmp_path: Path) -> None:
+    session = Session(load_model(mobilenet / "model.onnx"), calibration=load_data(mobilenet / "calibration.npz"), cache=tmp_path)
+    first = session.sensitivity(Question((W2A8,), "cumulative", samples=24))
+    again = session.sensitivity(Question((W2A8,), "cumulative", samples=24))
+    assert first["cached_cells"] == 0 and again["cached_cells"] == len(first["members"])
+    assert again["scores"] == first["scores"]
+    other = session.sensitivity(Question((Precision.parse("w3a8"),), "cumulative", samples=24))
+    assert other["cached_cells"] == 0 and other["scores"] != first["scores"]
