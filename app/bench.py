@@ -56,6 +56,11 @@ class Bench:
         """The model's layers, once it has been read."""
         return list((self.model or {}).get("layers", []))
 
+    @cached_property
+    def asked(self) -> list[recipes.Request]:
+        """What the recipe says about each layer."""
+        return recipes.requests(self.doc, self.layers)
+
     @property
     def heard(self) -> str:
         """The recipe that is measured."""

@@ -9,12 +9,13 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from app import recipes
 from app.bench import Bench
 from app.rack_codec import LETTERS, pack, pack_set
-from app.rack_edits import Memory, shown
+from app.rack_edits import Memory, shown_by
 from app.readable import brief, kind, op_name
 from app.readouts import BUDGET
 from app.sensitivity.budget import budget_of
@@ -37,7 +38,7 @@ def bits(precision: str) -> tuple[int, int]:
 
 def detents(bench: Bench) -> list[str]:
     """The fader's detents, most bits first: the project's candidates, the base, and whatever a layer asks for beside them."""
-    asked = Counter(r.precision for r in recipes.requests(bench.doc, bench.layers))
+    asked = Counter(r.precision for r in bench.asked)
     extra = [p for p, _ in asked.most_common()]
     names = list(dict.fromkeys([recipes.base(bench.doc), *recipes.candidates(bench.doc), *extra]))[:MOST_DETENTS]
     return sorted(names, key=lambda p: (bits(p), p not in FLOATS), reverse=True)
@@ -120,12 +121,12 @@ def sqnr(bench: Bench) -> Data | None:
 def live(bench: Bench, memory: Memory, selected: Iterable[int], current: int, solo: Iterable[int] = (), note: str = "",
          other: str | None = None) -> Data:
     """What an edit changes: requests, effective precisions, mutes, selection, totals; `other`: the recipe of the other snapshot."""
-    names, asked = detents(bench), recipes.requests(bench.doc, bench.layers)
+    names, asked = detents(bench), bench.asked
     place = {p: i for i, p in enumerate(names)}
     effective, extra, why = _effective(bench, asked, place)
     cost = (bench.resolved or bench.resolved_before or {}).get("cost") or {}
     full = cost.get("fp32_size_bytes") or sum(int(x.get("fp32_size_bytes") or 0) for x in bench.layers)
-    token = memory.remember(shown(bench.doc, bench.layers), names)
+    token = memory.remember(shown_by(asked), names)
     return {"ack": memory.ack, "token": token, "recipe": recipes.identity(bench.recipe), "base": place[recipes.base(bench.doc)],
             "prec": pack([place.get(r.precision, place[recipes.base(bench.doc)]) for r in asked]),
             "eff": pack(effective), "extra": extra, "why": why, "mute": pack_set(i for i, r in enumerate(asked) if r.bypassed),
@@ -171,26 +172,44 @@ def fingerprint(part: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(part, sort_keys=True, separators=(",", ":")).encode()).hexdigest()[:12]
 
 
-def parcels(parts: Mapping[str, Data | None], sent: set[str]) -> tuple[dict[str, str], dict[str, Data]]:
+def parcels(parts: Mapping[str, tuple[str, Data | None]], sent: set[str]) -> tuple[dict[str, str], dict[str, Data]]:
     """The hash of every part, and those parts that the browser does not have yet; they count as sent from now on."""
-    have = {name: fingerprint(part) if part is not None else "" for name, part in parts.items()}
-    fresh = {have[name]: part for name, part in parts.items() if part is not None and have[name] not in sent}
+    fresh = {name: part for name, part in parts.values() if part is not None and name not in sent}
     sent.update(fresh)
-    return have, fresh
+    return {name: found for name, (found, _) in parts.items()}, fresh
 
 
-def rack_data(bench: Bench, memory: Memory, theme: str, state: Data, scores: Data | None = None) -> Data:
+def rack_data(bench: Bench, memory: Memory, theme: str, state: Data, known: Known | None = None) -> Data:
     """All that the rack is given; `state` is what `live` made."""
-    have, parts = parcels({"graph": graph(bench), "rules": rules(bench), "scores": scores, "sqnr": sqnr(bench)}, memory.parts)
-    return {"theme": theme, "have": have, "parts": parts, "live": state}
+    known = known or Known(None, None, "")
+    resolved, report = bench.resolved or bench.resolved_before, bench.report or bench.before
+    parts = {"graph": memory.once("graph", [bench.model], lambda: _named(graph(bench))),
+             "rules": memory.once("rules", [bench.model, resolved, *detents(bench)], lambda: _named(rules(bench))),
+             "scores": memory.once("scores", [*(known.found or ()), known.curve], lambda: _named(scored(known))),
+             "sqnr": memory.once("sqnr", [bench.model, report], lambda: _named(sqnr(bench)))}
+    have, fresh = parcels(parts, memory.parts)
+    return {"theme": theme, "have": have, "parts": fresh, "live": state}
 
 
-def scored(found: tuple[str, Mapping[str, Mapping[str, float]]] | None, curve: Mapping[str, Any] | None, unit: str) -> Data | None:
+def _named(part: Data | None) -> tuple[str, Data | None]:
+    return ("" if part is None else fingerprint(part)), part
+
+
+@dataclass(frozen=True)
+class Known:
+    """Scores as `prediction.scores_for` gives them, the curve, and the metric's unit."""
+
+    found: tuple[str, Mapping[str, Mapping[str, float]]] | None
+    curve: Mapping[str, Any] | None
+    unit: str
+
+
+def scored(known: Known) -> Data | None:
     """The additive scores by layer and precision, nats per sample, and the curve that turns their sum into a drop."""
-    if found is None:
+    if known.found is None:
         return None
-    kind, rows = found
-    bears = budget_of(curve)
+    kind, rows = known.found
+    curve, bears = known.curve, budget_of(known.curve)
     fitted = None if curve is None else {"knots": curve["knots"], "enough": curve["enough"], "beyond": curve["beyond"]}
     return {"kind": kind, "scores": rows, "curve": fitted, "fp32": None if curve is None else curve["fp32"].get("value"),
-            "unit": unit, "budget": bears.nats, "fitted": bears.fitted, "drop": BUDGET}
+            "unit": known.unit, "budget": bears.nats, "fitted": bears.fitted, "drop": BUDGET}

@@ -6,7 +6,7 @@ undo or an edit made elsewhere meanwhile is not overwritten. Pure functions: the
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,6 +33,16 @@ class Memory:
     sent: OrderedDict[str, tuple[Shown, tuple[str, ...]]] = field(default_factory=OrderedDict)
     last: tuple[str, Shown] | None = None
     parts: set[str] = field(default_factory=set)
+    made: dict[str, tuple[tuple[Any, ...], Any]] = field(default_factory=dict)
+
+    def once(self, name: str, sources: Sequence[Any], make: Callable[[], Any]) -> Any:
+        """What `make` gives, made anew only when one of the objects that it is made from is another one (or another text)."""
+        kept = self.made.get(name)
+        same = kept is not None and len(kept[0]) == len(sources) and all(
+            a is b or (isinstance(a, str) and a == b) for a, b in zip(kept[0], sources, strict=True))
+        if kept is None or not same:
+            kept = self.made[name] = (tuple(sources), make())
+        return kept[1]
 
     def remember(self, shown: Shown, detents: Sequence[str]) -> str:
         """Notes what the rack is about to show; returns the token by which its next document says what it came from."""
@@ -58,7 +68,11 @@ class Asked:
 
 def shown(doc: recipes.Doc, layers: Sequence[Mapping[str, Any]]) -> Shown:
     """What a recipe shows on the rack."""
-    asked = recipes.requests(doc, layers)
+    return shown_by(recipes.requests(doc, layers))
+
+
+def shown_by(asked: Sequence[recipes.Request]) -> Shown:
+    """The same from what each layer asks for."""
     return Shown(tuple(r.precision for r in asked), frozenset(i for i, r in enumerate(asked) if r.bypassed))
 
 

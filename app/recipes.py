@@ -81,18 +81,33 @@ def _strength(pattern: str, layer: Mapping[str, Any]) -> int:
 
 def requests(doc: Mapping[str, Any], layers: Sequence[Mapping[str, Any]]) -> list[Request]:
     """What the recipe says about each layer, by the precedence of the format."""
-    rules, muted = dict(doc.get("layers") or {}), list(doc.get("bypass") or [])
+    rules, muted = _Rules(dict(doc.get("layers") or {})), _Rules(dict.fromkeys(str(p) for p in doc.get("bypass") or []))
+    otherwise = base(doc)
     out = []
     for layer in layers:
-        best, found = -1, None
-        for pattern, wanted in rules.items():
-            strength = _strength(str(pattern), layer)
-            if strength >= max(best, 0):
-                best, found = strength, wanted
-        bypassed = any(_strength(str(p), layer) >= 0 for p in muted)
-        precision = base(doc) if found is None else precision_of(found, base(doc))
-        out.append(Request(precision, found is not None or bypassed, bypassed))
+        met, wanted = rules.of(layer)
+        bypassed = muted.of(layer)[0]
+        out.append(Request(precision_of(wanted, otherwise) if met else otherwise, met or bypassed, bypassed))
     return out
+
+
+class _Rules:
+    """Lines of a recipe by pattern. Names and modules are looked up, only the few real patterns are tried one by one:
+    hundreds of layers with lines of their own stay fast."""
+
+    def __init__(self, lines: Mapping[str, Any]) -> None:
+        self.lines = {str(k): v for k, v in lines.items()}
+        self.patterns = [k for k in self.lines if k.startswith("op:") or any(c in k for c in "*?[")]
+
+    def of(self, layer: Mapping[str, Any]) -> tuple[bool, Any]:
+        """Whether a line meets the layer, and what the strongest says; of equals the last."""
+        name, module = str(layer["name"]), str(layer.get("module") or "")
+        for exact in (name, module):
+            if exact and exact in self.lines:
+                return True, self.lines[exact]
+        met = [(_strength(p, layer), i) for i, p in enumerate(self.patterns)]
+        best = max((m for m in met if m[0] >= 0), default=None)
+        return (False, None) if best is None else (True, self.lines[self.patterns[best[1]]])
 
 
 def set_precision(doc: Doc, names: Iterable[str], precision: str, layers: Sequence[Mapping[str, Any]]) -> Doc:

@@ -21,7 +21,7 @@ def static(bench: Bench) -> list[Data]:
 
 def live(bench: Bench) -> Data:
     """What an edit changes: requested and effective precision, the reason where they differ, size, SQNR."""
-    asked = recipes.requests(bench.doc, bench.layers)
+    asked = bench.asked
     found = bench.resolved or bench.resolved_before or {}
     resolved = {x["name"]: x for x in found.get("layers", [])}
     sqnr = {x["name"]: x.get("sqnr_db") for x in (bench.report or bench.before or {}).get("layers", [])}

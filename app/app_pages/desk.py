@@ -65,11 +65,11 @@ def _go_on(found: Bench) -> None:
 def _rack(found: Bench, desk: Desk) -> None:
     client = state.client()
     curve = prediction.curve_for(client, found)
-    scores = rack.scored(prediction.scores_for(client, found), curve, readouts.metric(found)[1])
-    note = _record(track_record(client, found, 12), readouts.metric(found)[1]) if curve is not None else ""
+    known = rack.Known(prediction.scores_for(client, found), curve, readouts.metric(found)[1])
+    note = _record(track_record(client, found, 12), known.unit) if curve is not None else ""
     other = client.slots(found.project.id).other
     live = rack.live(found, desk.rack, desk.selected, desk.current, desk.solo, note, other.recipe if other is not None else None)
-    rack_component(rack.rack_data(found, desk.rack, state.theme(), live, scores), _on_rack, _on_rack_act)
+    rack_component(rack.rack_data(found, desk.rack, state.theme(), live, known), _on_rack, _on_rack_act)
 
 
 def _record(track: Track, unit: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from app import prediction, recipes
+from app import prediction
 from app.bench import Bench
 from app.graph.marks import kind, marks
 from app.graph.picture import Drawing, block_names, chains_of
@@ -46,7 +46,7 @@ def facts(drawing: Drawing, layers: Sequence[Mapping[str, Any]]) -> Data:
 def layer_columns(bench: Bench, scores: Scores | None, budget: float) -> Data:
     """For each layer: requested and effective precision and why, its bits as a shade, its size, its score in fair shares
     of the budget (nats over the whole network)."""
-    asked = recipes.requests(bench.doc, bench.layers)
+    asked = bench.asked
     resolved = bench.resolved or bench.resolved_before or {}
     rows = {x["name"]: x for x in resolved.get("layers", [])}
     found = [rows.get(x["name"], {}) for x in bench.layers]
