@@ -1,4 +1,4 @@
-"""A layer's encodings as rows of a table, and its neighbours; plain values for the inspector."""
+"""A layer's encodings and its neighbours in words; plain values for the inspector."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
@@ -7,32 +7,21 @@ from typing import Any
 from app import numbers
 
 Facts = Mapping[str, Any]
-COLUMNS = (("tensor", "m"), ("type", ""), ("granularity", ""), ("scale", "n"), ("zero point", "n"), ("range", "n"), ("saturated", "n"),
-           ("rounding", "n"), ("SQNR, dB", "n"))
 
-
-def encodings(facts: Facts) -> list[list[str]]:
-    """One row per tensor: the weight first, then what the layer reads and makes."""
-    weight = facts.get("encoding")
-    rows = [] if not weight else [_row(f"{facts.get('weight')} (weight)", weight)]
-    for tensor in facts.get("tensors") or []:
-        rows.append(_row(f"{tensor.get('name')} ({tensor.get('role')})", tensor))
-    return rows
-
-
-def _row(name: str, found: Facts) -> list[str]:
-    if not found.get("scale"):
-        return [name, str(found.get("dtype") or "float"), *["\u2013"] * 7]
-    rounding, level = found.get("rounding"), found.get("sqnr_db")
-    return [name, _type(found), str(found.get("granularity")), _span(found["scale"], numbers.short), _span(found["zero_point"], str),
-            f"{numbers.short(found.get('low'))} to {numbers.short(found.get('high'))}", numbers.share(found.get("saturated")),
-            "\u2013" if rounding is None else f"{100 * rounding:.0f} %", "\u2013" if level is None else numbers.minus(f"{level:.1f}")]
-
-
-def _type(found: Facts) -> str:
-    """The type with its codes: int8, 0…255."""
-    levels = found.get("levels")
-    return str(found.get("dtype")) + (f", {numbers.minus(str(levels[0]))}\u2026{levels[1]}" if levels else "")
+def encoding(found: Facts | None) -> str:
+    """Scale, zero point, granularity and codes of a tensor on a grid, then what it loses there; empty in float."""
+    if not found or not found.get("scale"):
+        return ""
+    levels = found.get("levels") or ["", ""]
+    said = [str(found.get("granularity")), f"codes {numbers.minus(str(levels[0]))} to {levels[1]}",
+            f"scale {_span(found['scale'], numbers.short)}", f"zero point {_span(found['zero_point'], str)}"]
+    if found.get("saturated") is not None:
+        said.append(f"{numbers.share(found['saturated'])} saturated")
+    if found.get("rounding") is not None:
+        said.append(f"rounding {100 * found['rounding']:.0f} % of its noise, clipping the rest")
+    if found.get("sqnr_db") is not None:
+        said.append(f"SQNR {numbers.minus(format(found['sqnr_db'], '.1f'))} dB")
+    return " \u00b7 ".join(said)
 
 
 def _span(values: Any, text: Any) -> str:

@@ -85,7 +85,8 @@ def _cells(columns: Sequence[tuple[str, str]], row: Sequence[Any]) -> str:
     return "".join(out)
 
 
-def tensor(name: str, role: str, kind: str, span: str, why: str) -> str:
-    """A tensor in the inspector: name, type and range on one line, the explanation under it."""
+def tensor(name: str, role: str, kind: str, span: str, why: str, more: str = "") -> str:
+    """A tensor in the inspector: name, type and range on one line, its encoding and the explanation under it."""
     right = "".join(f"<span>{escape(w)}</span>" for w in (role, kind, span) if w)
-    return f"<div class=md-tensor title='{escape(name)}'><div class=r><b>{escape(name)}</b>{right}</div><p>{escape(why)}</p></div>"
+    said = "".join(f"<p>{escape(w)}</p>" for w in (more, why) if w)
+    return f"<div class=md-tensor title='{escape(name)}'><div class=r><b>{escape(name)}</b>{right}</div>{said}</div>"

@@ -32,7 +32,6 @@ def draw(found: Bench, desk: Desk) -> None:
     plots({"theme": state.theme(), "plots": drawn})
     if facts is not None:
         _neighbours(found, desk, facts)
-        st.html(markup.heading("Encodings") + markup.table(layer_words.COLUMNS, layer_words.encodings(facts)))
     st.html(markup.heading("Why this precision") + markup.text(words.why(found, layer, resolved)))
     if facts is None:
         st.html(markup.foot("Looking into the layer…" if found.active else "No further facts about this layer."))
@@ -85,9 +84,9 @@ def select(desk: Desk, place: int) -> None:
 
 
 def _tensors(facts: Mapping[str, Any]) -> None:
-    rows = [markup.tensor(str(t.get("name")), str(t.get("role") or ""), str(t.get("dtype") or ""), words.range_text(t),
-                          words.explained(t)) for t in facts.get("tensors") or []]
-    weight = {"name": facts.get("weight") or "weight", "explain": facts.get("explain_weight")}
-    dtype = str((facts.get("encoding") or {}).get("dtype") or "float")
-    rows.append(markup.tensor(str(weight["name"]), "weight", dtype, "", words.explained(weight)))
-    st.html(markup.heading("Tensors, and why they are as they are") + "".join(rows))
+    own = facts.get("encoding") or {}
+    weight = {**own, "name": facts.get("weight") or "weight", "explain": facts.get("explain_weight"), "role": "weight"}
+    shown = [weight, *(facts.get("tensors") or [])]
+    rows = [markup.tensor(str(t.get("name")), str(t.get("role") or ""), str(t.get("dtype") or "float"),
+                          words.range_text(t) if t.get("scale") else "", words.explained(t), layer_words.encoding(t)) for t in shown]
+    st.html(markup.heading("Tensors: their encodings, and why they are so") + "".join(rows))

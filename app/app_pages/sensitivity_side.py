@@ -6,7 +6,7 @@ import streamlit as st
 
 from app import bench as benches
 from app import markup, press, recipes, shell, state
-from app.app_pages import inspector, sensitivity_causes
+from app.app_pages import inspector, sensitivity_adding, sensitivity_causes
 from app.bench import Bench
 from app.figures.ladder import ladder_figure
 from app.figures.template import CONFIG
@@ -22,10 +22,13 @@ def draw(found: Bench, seen: View, desk: Desk, scores: Scores, item: str, shown:
         chosen = st.segmented_control(
             "Selected", view.SIDES, default=seen.side, key="sens-side", label_visibility="collapsed", required=True
         )
-        press.button(st, "Open on the Desk", "sens-desk", shell.go, "desk", found.project.id, help="The same layer is selected there")
+        press.button(st, "To the Desk", "sens-desk", shell.go, "desk", found.project.id, help="The same layer is selected there")
     seen.side = str(chosen or seen.side)
     if seen.side == "Layer":
         inspector.draw(found, desk)
+        return
+    if seen.side == "Adding up":
+        sensitivity_adding.draw(found)
         return
     layers = list(scores.members.get(item, ())) if scores.items else [str(found.layers[desk.current]["name"])]
     now = rows.current_precision(found, layers[0]) if layers else ""
