@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 CACHE, MOST, LEAST = 16 << 20, 16, 2  # see `samples_a_run`
-FIRST_SHARE = 8  # the first pass takes one eighth of the samples where some sessions are made once a pass
+FIRST = 16  # samples of the first pass where some sessions are made once a pass
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Plan:
 
     def passes(self, start: int, stop: int) -> Iterator[tuple[int, int]]:
         """Consecutive passes over samples `start`..`stop`, the first one short."""
-        length = self.size if self.resident else max(self.size, -(-(stop - start) // FIRST_SHARE))
+        length = self.size if self.resident else max(self.size, FIRST)
         while start < stop:
             end = min(stop, start + min(length, self.longest))
             yield start, end
@@ -77,7 +77,7 @@ def plan(budget: Budget, kept: Kept, resident: bool, batch: int) -> Plan:
     if resident and kept.whole <= budget.values:
         size = _clamp(budget.values // max(kept.whole, 1), batch)
         return Plan(size, True, True, size)
-    size = _clamp(budget.values // 2 // max(kept.segment, 1), batch)
+    size = _clamp(budget.values * 2 // 3 // max(kept.segment, 1), batch)
     if resident:
         return Plan(size, True, False, size)
     free = budget.values - size * kept.segment

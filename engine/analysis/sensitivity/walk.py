@@ -23,7 +23,8 @@ class Base:
     def __init__(self, chain: Chain, quantization: Quantization, sources: Sources) -> None:
         self.chain, self.quantization = chain, quantization
         every = frozenset().union(*sources.values())
-        self._line = chain.line(quantization, frozenset(chain.output_names) | every)
+        outputs = frozenset(chain.output_names)
+        self._line = chain.line(quantization, outputs | every)
         self._raw = tuple(name for name in every if name.startswith(RAW) and name.removeprefix(RAW) in {i.name for i in chain.model.inputs})
         self.starts = tuple(sorted(sources))
         made = [frozenset(session.gives) if session else frozenset() for session, _ in self._line]
@@ -32,6 +33,8 @@ class Base:
         for segment in chain.segments:
             self.alive.append(before & self._needed(sources, segment.index))
             before |= made[segment.index]
+        light = [chain.needs(segment.index) | outputs for segment in chain.segments]
+        self._light = chain.line(quantization, outputs) if all(a <= b for a, b in zip(self.alive, light, strict=True)) else self._line
         self.kept = Kept(sum(map(self._bytes, frozenset().union(*made))), max((sum(map(self._bytes, names)) for names in made), default=0),
                          sum(self._bytes(name) for start in self.starts for name in self.alive[start]))
 
@@ -46,9 +49,9 @@ class Base:
         """Model inputs as fed, also under the names that ask for them before their quantizer."""
         return {**values, **{name: values[name.removeprefix(RAW)] for name in self._raw}}
 
-    def segment(self, index: int, values: Values) -> None:
-        """Runs one segment and adds what it gives to `values`."""
-        session, _ = self._line[index]
+    def segment(self, index: int, values: Values, cuts: bool = False) -> None:
+        """Runs one segment and adds what it gives to `values`; with `cuts` what later segments need is enough."""
+        session, _ = (self._light if cuts else self._line)[index]
         if session is not None:
             values.update(session.run(values))
 
@@ -68,7 +71,7 @@ class Walk:
                     values = {name: value for name, value in values.items() if name in base.alive[segment.index]}
                     if segment.index in base.starts:
                         at[segment.index] = dict(values)
-                base.segment(segment.index, values)
+                base.segment(segment.index, values, cuts=not whole)
             self._kept.append({-1: values} if whole else at)
             self.outputs.append({name: values[name].numpy() for name in base.chain.output_names})
 

@@ -40,8 +40,8 @@ def test_large_tensors_are_run_again_from_the_cuts() -> None:
 
 def test_sessions_that_do_not_stay_make_passes_long_and_the_first_short() -> None:
     found = plan(Budget(values=100 * MB), KEPT, resident=False, batch=8)
-    assert (found.size, found.whole, found.longest) == (4, False, 24), "4 x 12 MB of a segment and 24 x 2 MB of cuts"
-    assert list(found.passes(0, 64)) == [(0, 8), (8, 32), (32, 56), (56, 64)]
+    assert (found.size, found.whole, found.longest) == (5, False, 20), "5 x 12 MB of a segment and 20 x 2 MB of cuts"
+    assert list(found.passes(0, 64)) == [(0, 16), (16, 36), (36, 56), (56, 64)]
 
 
 @pytest.mark.parametrize("samples", [16, 64, 4096])
