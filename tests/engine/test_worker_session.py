@@ -18,9 +18,9 @@ from engine.store import Store
 from engine.worker import SESSION
 from tests.engine.test_worker import Pipe, job
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 BASE = Recipe().to_yaml()
-SWEEP = {"recipe": BASE, "precisions": ["w8a8", "w4a8"], "samples": 128}
+SWEEP = {"recipe": BASE, "precisions": ["w8a8", "w4a8"], "samples": 384}
 SOON = 2.0  # seconds; 0.1 on a quiet machine
 
 
@@ -55,7 +55,7 @@ def headline(report: dict[str, Any]) -> dict[str, Any]:
 
 def test_edits_during_a_sweep_are_measured_at_once_and_the_sweep_ends_as_if_alone(pipe: Pipe, session: Session) -> None:
     pipe.send({"id": 2, "verb": "sensitivity", "args": SWEEP})
-    pipe.until("partial", 2)
+    pipe.until("progress", 2)
     reports = []
     for i in range(4):
         begun = time.monotonic()
@@ -70,7 +70,7 @@ def test_edits_during_a_sweep_are_measured_at_once_and_the_sweep_ends_as_if_alon
     sweep = pipe.until("result", 2)[-1]["value"]
     for i, report in enumerate(reports):
         assert headline(report) == headline(session.measure(Recipe.from_yaml(edited(i))))
-    alone = session.sensitivity(Question(tuple(Precision.parse(p) for p in ("w8a8", "w4a8")), samples=128), Recipe())
+    alone = session.sensitivity(Question(tuple(Precision.parse(p) for p in ("w8a8", "w4a8")), samples=384), Recipe())
     assert sweep["scores"] == alone["scores"]
     assert sweep["rankings"] == alone["rankings"]
 
@@ -94,7 +94,7 @@ def test_during_a_diagnosis_and_a_calibration_too(pipe: Pipe, session: Session) 
 
 def test_a_newer_move_aborts_between_batches(pipe: Pipe) -> None:
     pipe.send({"id": 2, "verb": "sensitivity", "args": SWEEP})
-    pipe.until("partial", 2)
+    pipe.until("progress", 2)
     waits = []
     for i in range(8):
         pipe.send(job(10 + i, "measure", edited(0, "w8a16" if i % 2 else "w4a8")))
@@ -111,7 +111,7 @@ def test_a_newer_move_aborts_between_batches(pipe: Pipe) -> None:
 @pytest.mark.parametrize("which", ["sweep", "measurement"])
 def test_cancel_of_either(pipe: Pipe, which: str) -> None:
     pipe.send({"id": 2, "verb": "sensitivity", "args": SWEEP})
-    pipe.until("partial", 2)
+    pipe.until("progress", 2)
     pipe.send(job(3, "measure", edited(0)))
     pipe.until("partial", 3)
     stopped, other = (2, 3) if which == "sweep" else (3, 2)
