@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from app.results import RESULTS_VERSION, Results
+from app.results import RESULTS_VERSION, Results, thumbnail
 from app.samples import Sample
 from engine.store import Store, strict_json
 
@@ -41,14 +41,27 @@ def adopt(store: Store, results: Results, project: str, sample: Sample) -> int:
     """Enters them as results of a project of the sample; returns how many."""
     answers = load(sample)
     for answer in answers:
-        store.runs.add(project, results.key(project, answer["verb"], answer["args"]), answer["verb"], answer["result"])
+        result = dict(answer["result"])
+        if answer["verb"] == "open":
+            result["model"] = dict(result["model"]) | {"path": str(sample.model)}
+        if answer["verb"] == "measure":
+            store.projects.update(project, thumbnail=thumbnail(result))
+        store.runs.add(project, results.key(project, answer["verb"], answer["args"]), answer["verb"], result)
     return len(answers)
 
 
 def write(sample: Sample, answers: list[Mapping[str, Any]]) -> Path:
     """Keeps answers beside the sample's model."""
     path = sample.model.parent / FILE
-    lines = ",\n".join(strict_json(a) for a in answers)
+    lines = ",\n".join(strict_json(_anywhere(a)) for a in answers)
     head = strict_json({"version": RESULTS_VERSION, "content": content(sample)})
     path.write_text(f"{head[:-1]}, \"answers\": [\n{lines}\n]}}\n", encoding="utf-8")
     return path
+
+
+def _anywhere(answer: Mapping[str, Any]) -> Known:
+    """The answer without the place of this checkout."""
+    if answer["verb"] != "open":
+        return dict(answer)
+    result = answer["result"]
+    return dict(answer) | {"result": dict(result) | {"model": {k: v for k, v in result["model"].items() if k != "path"}}}

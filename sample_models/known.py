@@ -28,10 +28,10 @@ def questions(client: Client, project: str) -> list[tuple[str, dict[str, Any]]]:
     found = bench.load(client, project)
     estimate, exact = ask.arguments(found, View(), "estimate"), ask.arguments(found, View(mode="one-on"), samples=SCORED)
     curve = prediction.arguments(found, "exact", SCORED, measurements=1, all_asked=False)
-    return [("measure", {"recipe": found.recipe}), ("sensitivity", estimate), ("sensitivity", exact), ("curve", curve)]
+    return [("open", {}), ("measure", {"recipe": found.recipe}), ("sensitivity", estimate), ("sensitivity", exact), ("curve", curve)]
 
 
-def answers(sample: Sample, home: Path, wanted: Sequence[int] = (0, 1, 2, 3)) -> list[dict[str, Any]]:
+def answers(sample: Sample, home: Path, wanted: Sequence[int] = (0, 1, 2, 3, 4)) -> list[dict[str, Any]]:
     """The answers of a real worker to the questions at these places."""
     client = Client(home)
     try:
