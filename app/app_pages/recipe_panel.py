@@ -79,7 +79,7 @@ def editor(found: Bench, desk: Desk) -> None:
     """The recipe as text: view, edit with errors in place, download, upload."""
     st.html(markup.title("Recipe", "the whole state, as it replays anywhere"))
     key = f"recipe-{found.project.id}-{desk.rev}"
-    text = st.text_area("Recipe", found.recipe, height=430, key=key, label_visibility="collapsed")
+    text = st.text_area("Recipe", found.recipe, height=168, key=key, label_visibility="collapsed")
     if desk.recipe_error:
         st.html(markup.box(desk.recipe_error, "hot", "The recipe on the desk is as it was."))
     apply, download = st.columns(2, gap="small")

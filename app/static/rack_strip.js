@@ -113,8 +113,10 @@ function detent(x, t, cx, y, crossed, half, wide) {
 function effectiveMark(x, V, i, cx, w, from) {
   const { t, grid } = V, y = effectiveY(V, i), h = grid.cap - 2;
   x.strokeStyle = t.ghost;
+  x.fillStyle = t.chassis;
   x.lineWidth = 1.2;
   box(x, cx - w / 2 + 1, y - h / 2, w - 2, h, 2.5);
+  x.fill();
   x.stroke();
   x.beginPath();
   x.moveTo(cx, from);

@@ -1,20 +1,19 @@
 """The rack in a real browser: faders by mouse and keyboard, predicted then measured, undo, solo and mute, 300 layers."""
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 import pytest
-from onnx import helper
 
 from app import recipes
-from app.client import Client
 from engine.store import Store
 from tests.e2e.conftest import Desk, keep
 from tests.e2e.test_main_job import figures, measured, open_sample
-from tests.graphs import proto, weights
+from tests.graphs import deep_net
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(480)]
 PLACE = """([i, y]) => {
@@ -126,40 +125,20 @@ def test_the_keyboard_moves_mutes_solos_and_a_burst_converges(desk: Desk) -> Non
     measured(page)
 
 
-def deep(folder: Path, blocks: int) -> Path:
-    """A network of `3 * blocks + 1` layers in modules, small enough to run."""
-    nodes, constants, last, inputs = [], {}, "x", 3
-    for b in range(blocks):
-        name, entry = f"stages.{b // 20}.blocks.{b % 20}", last
-        for part, shape, group in (("expand", (32, inputs, 1, 1), 1), ("depthwise", (32, 1, 3, 3), 32), ("project", (16, 32, 1, 1), 1)):
-            layer = f"{name}.{part}"
-            constants[f"{layer}.weight"] = weights(*shape, seed=b * 3 + len(part)) * np.float32(0.35 if part == "project" else 1.3)
-            nodes.append(helper.make_node("Conv", [last, f"{layer}.weight"], [f"{layer}.out"], name=layer, group=group,
-                                          pads=[shape[2] // 2] * 4))
-            last = f"{layer}.out"
-            if part != "project":
-                nodes.append(helper.make_node("Relu", [last], [f"{layer}.act"], name=f"{layer}.relu"))
-                last = f"{layer}.act"
-        if b:
-            nodes.append(helper.make_node("Add", [last, entry], [f"{name}.sum"], name=f"{name}.add"))
-            last = f"{name}.sum"
-        inputs = 16
-    constants["head.weight"] = weights(10, 16, seed=7)
-    nodes += [helper.make_node("GlobalAveragePool", [last], ["pool"], name="pool"),
-              helper.make_node("Flatten", ["pool"], ["flat"], name="flat"),
-              helper.make_node("Gemm", ["flat", "head.weight"], ["logits"], name="head", transB=1)]
-    path = folder / "deep.onnx"
-    onnx.save(proto(nodes, {"x": ["batch", 3, 8, 8]}, {"logits": ["batch", 10]}, constants), path)
-    return path
-
-
 def test_three_hundred_layers_open_in_one_view_drag_paint_fold_and_scroll(desk: Desk, tmp_path: Path) -> None:
-    model, data = deep(tmp_path, 100), tmp_path / "data.npz"
-    np.savez(data, x=np.random.default_rng(0).normal(size=(64, 3, 8, 8)).astype(np.float32))
-    project = Client(desk.home).create_project("deep", model, data, data).id
+    model, data = tmp_path / "deep.onnx", tmp_path / "data.npz"
+    onnx.save(deep_net(), model)
+    np.savez(data, x=np.random.default_rng(0).normal(size=(64, 1, 12, 12)).astype(np.float32))
     page = desk.page
-    page.goto(f"{desk.url}?page=desk&project={project}")
-    page.wait_for_function("window.__rack?.draws > 0 && window.__rack.S.n === 301", timeout=120_000)
+    page.goto(f"{desk.url}?page=projects")
+    for role, path in (("models/net.onnx", model), ("data/evaluation.npz", data), ("data/calibration.npz", data)):
+        page.get_by_placeholder(f"or a server path: /{role}").fill(str(path))
+        page.keyboard.press("Tab")
+    page.get_by_role("button", name="Create project").click()
+    page.wait_for_url("**page=model**")
+    page.get_by_role("link", name="Desk", exact=True).click()
+    page.wait_for_function("window.__rack?.draws > 0 && window.__rack.S.n === 299", timeout=120_000)
+    project = re.search(r"project=([^&]+)", page.url).group(1)  # type: ignore[union-attr]
     page.wait_for_function("window.__rack.S.live.exact", timeout=120_000)
     assert rack(page, "R.density") == "overview" and rack(page, "R.L.total <= R.L.W + 1"), "all in view"
     page.mouse.move(*place(page, 30, detent(3)))
