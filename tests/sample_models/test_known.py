@@ -48,7 +48,8 @@ def test_a_changed_file_is_noticed(sample: Sample, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_the_engine_still_says_so(sample: Sample, tmp_path: Path) -> None:
     kept = load(sample)
-    fresh = answers(sample, tmp_path / "home", [place for place, a in enumerate(kept) if a["verb"] == "measure" or a["args"].get("mode") == "estimate"])
+    wanted = [i for i, a in enumerate(kept) if a["verb"] == "measure" or a["args"].get("mode") == "estimate"]
+    fresh = answers(sample, tmp_path / "home", wanted)
     was, now = ({a["verb"]: a["result"] for a in found} for found in (kept, fresh))
     assert now["measure"]["quantized"]["value"] == pytest.approx(was["measure"]["quantized"]["value"], abs=0.0011), "two of 2,000 images"
     assert now["measure"]["sqnr_db"] == pytest.approx(was["measure"]["sqnr_db"], abs=0.2)
