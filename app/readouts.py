@@ -4,7 +4,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from app import guide, numbers, recipes
+from app import guide, numbers
 from app.bench import Bench, measurable
 from app.prediction import Predicted
 
@@ -185,4 +185,4 @@ def readout_data(bench: Bench, targets: Sequence[str], said: Predicted | None = 
     return {**parts, "target": chosen, "targets": [[t, t] for t in dict.fromkeys([*targets, chosen])],
             "undo": {"on": bench.can_undo, "title": "Undo (Ctrl+Z)"}, "project": bench.project.id,
             "redo": {"on": bench.can_redo, "title": "Redo (Ctrl+Shift+Z)"}, "measure": measure_button(bench),
-            "recipe": recipes.identity(bench.recipe), "job": running(bench), "guide": guide.steps(bench), "spoken": spoken(bench, parts)}
+            "job": running(bench), "guide": guide.steps(bench), "spoken": spoken(bench, parts)}

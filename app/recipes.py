@@ -6,7 +6,6 @@ that the screen offers, on the mapping that the YAML text stands for. What they 
 from __future__ import annotations
 
 import copy
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -43,11 +42,6 @@ def write(doc: Mapping[str, Any]) -> str:
     """The YAML text, keys in the order of the format, empty parts left out."""
     ordered = [k for k in ORDER if k in doc] + [k for k in doc if k not in ORDER]
     return dump_yaml({k: doc[k] for k in ordered if doc[k] not in ({}, [], None)})
-
-
-def identity(text: str) -> str:
-    """A short name for a recipe's text: whether two parts of the screen speak of the same one."""
-    return hashlib.sha256(text.encode()).hexdigest()[:10]
 
 
 def base(doc: Mapping[str, Any]) -> str:

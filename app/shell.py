@@ -34,6 +34,7 @@ def route() -> None:
 
 def guarded(draw: Callable[[], None]) -> None:
     """Draws a page; whatever goes wrong in it is a red box in plain words, and the details are in the log."""
+    st.html(f"<style>{page_css(state.theme())}</style>")  # before all else: what goes wrong at once is painted too
     try:
         draw()
         if st.session_state.pop("again", False):
@@ -56,7 +57,6 @@ def go(page: str, project: str = "") -> None:
 def frame(page: str) -> Bench | None:
     """Draws what all pages share and returns the bench of the project; None where no project is open."""
     press.answered()
-    st.html(f"<style>{page_css(state.theme())}</style>")
     found = _opened(page) if page != "projects" else None
     if page != "projects" and found is None:
         go("projects")
@@ -130,7 +130,8 @@ def bar_data(page: str, found: Bench | None) -> Data:
         # The revision makes the data of a fruitless edit differ too, so that the bar takes back its "moving".
         desk = state.window().desk(found.project.id)
         rev, solo = desk.rev, desk.solo if found.audition else []
-        data |= readout_data(found, choices.targets(), forecast(client, found, solo), len(solo)) | {"projects": names, "rev": rev}
+        data |= readout_data(found, choices.targets(), forecast(client, found, solo), len(solo))
+        data |= {"projects": names, "rev": rev, "ack": desk.rack.ack}
         data["slots"] = slots.slots_data(client, found, metric(found)[1])
     return data
 

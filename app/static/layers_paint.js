@@ -37,7 +37,7 @@ export function updateRow(r, d, want) {
   r.size.parentElement.style.setProperty("--full", Math.sqrt((d.layers[i].p * 4) / d.maxSize) * 100 + "%");
   r.sizeT.textContent = bytes(d.size[i]);
   const db = d.sqnr[i];
-  r.db.textContent = db == null ? "" : minus(db.toFixed(1));
+  r.db.textContent = db == null ? "" : db >= 199 ? "= float" : minus(db.toFixed(1));
   r.led.style.width = db == null ? 0 : heat(db).fill * 100 + "%";
   r.led.style.setProperty("--tone", `var(--${db == null ? "off" : heat(db).tone})`);
   r.tr.classList.toggle("stale", !!d.stale);

@@ -123,7 +123,7 @@ class Rack {
   }
   preview(done) {
     const { S } = this, total = this.totals();
-    const said = { done, recipe: S.live.recipe, solo: S.solo.size, size: total.size, fp32: S.live.fp32, bops: total.bops, fp32bops: S.live.fp32bops, ...Predict.headline(this.scores, total) };
+    const said = { done, seq: S.seq, solo: S.solo.size, size: total.size, fp32: S.live.fp32, bops: total.bops, fp32bops: S.live.fp32bops, ...Predict.headline(this.scores, total) };
     window.dispatchEvent(new CustomEvent("desk:preview", { detail: said }));
   }
   flip() {

@@ -10,7 +10,7 @@ export default function ({ data, parentElement, setTriggerValue }, lib) {
   S.data = data;
   root.dataset.theme = data.theme;
   paint(S, data, lib);
-  if (S.preview && S.preview.recipe !== data.recipe) S.preview = null; // Python has answered
+  if (S.preview?.done && data.ack >= S.preview.seq) S.preview = null; // Python has answered
   if (S.preview) overlay(S, S.preview);
   window.__readout = { rev: data.rev, badge: data.acc?.badge, at: performance.now() };
   return () => {
