@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 
 import numpy as np
+import onnx_ir
 import onnxruntime as ort
 import torch
 
@@ -34,7 +35,7 @@ class Chain:
         weights = frozenset(w for layer in model.layers for w in layer.weights)
         self.segments = cut(model.graph, weights, min_nodes, max_nodes)
         self.level = optimization_level(model)
-        self.nodes = {node.name: node for node in model.proto.graph.node}
+        self.nodes = {str(node.name): onnx_ir.serde.serialize_node(node) for node in model.graph}  # the whole proto would copy all weights
         self._sessions: OrderedDict[tuple[object, ...], SegmentSession] = OrderedDict()
         self._lines: OrderedDict[tuple[int, frozenset[str]], tuple[Quantization, Line]] = OrderedDict()
         self._rounded: dict[str, tuple[str, np.ndarray]] = {}

@@ -27,7 +27,7 @@ class Budget:
         values: tensors that are kept between runs.
     """
 
-    stay: int = 48 << 20
+    stay: int = 24 << 20
     group: int = 32 << 20
     values: int = 64 << 20
 

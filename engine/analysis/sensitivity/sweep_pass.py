@@ -78,8 +78,6 @@ class Pass:
                     last = _tail(group[0]).suffix
                 last.drop()
             walk.forget(segment)
-            if not self._tools.plan.resident:
-                give_back()
 
     def _float(self, walk: Walk | None) -> list[Array]:
         """The float model's outputs."""
@@ -103,6 +101,8 @@ class Pass:
             self._tools.after()
         for candidate in candidates:
             _tail(candidate).drop()
+        if not self._tools.plan.resident:
+            give_back()
 
     def _output(self, candidate: Candidate, values: Values, span: Span) -> Array:
         tail = _tail(candidate)
