@@ -127,7 +127,7 @@ def live(bench: Bench, memory: Memory, selected: Iterable[int], current: int, so
     cost = (bench.resolved or bench.resolved_before or {}).get("cost") or {}
     full = cost.get("fp32_size_bytes") or sum(int(x.get("fp32_size_bytes") or 0) for x in bench.layers)
     token = memory.remember(shown_by(asked), names)
-    return {"ack": memory.ack, "token": token, "base": place[recipes.base(bench.doc)],
+    return {"ack": memory.ack, "memory": memory.name, "token": token, "base": place[recipes.base(bench.doc)],
             "prec": pack([place.get(r.precision, place[recipes.base(bench.doc)]) for r in asked]),
             "eff": pack(effective), "extra": extra, "why": why, "mute": pack_set(i for i, r in enumerate(asked) if r.bypassed),
             "solo": pack_set(solo), "sel": pack_set(selected), "cur": current, "size": cost.get("size_bytes") or full, "fp32": full,

@@ -5,6 +5,7 @@ undo or an edit made elsewhere meanwhile is not overwritten. Pure functions: the
 """
 from __future__ import annotations
 
+import secrets
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,8 +27,9 @@ class Shown:
 
 @dataclass
 class Memory:
-    """What was exchanged with the rack of one window."""
+    """What was exchanged with the rack of one window; `name` tells it from that of an earlier server."""
 
+    name: str = field(default_factory=lambda: secrets.token_hex(3))
     ack: int = 0
     serial: int = 0
     sent: OrderedDict[str, tuple[Shown, tuple[str, ...]]] = field(default_factory=OrderedDict)

@@ -6,7 +6,7 @@ const at = (name) => import(`./${name}.js${q}`);
 const [State, Layout, Scale, Meter, Paint, Rails, Input, Hands, Words, Dom, Predict] = await Promise.all(["rack_state", "rack_layout", "rack_scale", "rack_meter", "rack_paint", "rack_rails", "rack_input", "rack_hands", "rack_words", "rack_dom", "rack_predict"].map(at));
 
 const RACKS = new WeakMap(), PARTS = new Map(); // parts by hash, for as long as the window lives
-const PREFS = "desk.rack", RESEND = 4000, REST = 110;
+const PREFS = "desk.rack", RESEND = 4000, REST = 110, NEED = 700; // ms
 
 export default function ({ data, parentElement, setTriggerValue, setStateValue }, lib) {
   const root = parentElement.querySelector(".rackroot");
@@ -36,6 +36,7 @@ class Rack {
     this.cancel();
     clearTimeout(this.resting);
     clearTimeout(this.resending);
+    clearTimeout(this.needing);
   }
 
   // ---- data in
@@ -44,6 +45,7 @@ class Rack {
     for (const [hash, part] of Object.entries(data.parts)) PARTS.set(hash, part);
     const missing = Object.values(data.have).filter((h) => h && !PARTS.has(h));
     if (missing.length) return this.need(missing);
+    clearTimeout(this.needing);
     const S = this.S, fresh = this.have?.graph !== data.have.graph, ruled = fresh || this.have?.rules !== data.have.rules;
     const scored = fresh || this.have?.scores !== data.have.scores;
     this.data = data;
@@ -68,9 +70,9 @@ class Rack {
     this.received = performance.now();
   }
   need(missing) {
-    if (performance.now() - this.wanted < 700) return;
+    clearTimeout(this.needing); // what was sent may have been dropped by a newer run: asked for again, not too often
+    this.needing = setTimeout(() => this.act("need", missing), performance.now() - this.wanted > NEED ? 0 : NEED);
     this.wanted = performance.now();
-    this.act("need", missing);
   }
   open(graph) {
     State.setGraph(this.S, graph);

@@ -54,6 +54,7 @@ export function setRules(S, rules) {
 // Takes over what Python says, unless the hand has moved on meanwhile. Returns what changed: "all", "selection" or nothing.
 export function adopt(S, live) {
   S.live = live;
+  if (live.memory !== S.memory) (S.memory = live.memory), (S.seq = live.ack); // a server that knows nothing of earlier moves
   if (live.ack < S.seq) return "";
   const moved = live.cur !== S.cur || packSet(S.sel) !== live.sel;
   S.seq = live.ack;

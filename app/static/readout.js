@@ -10,7 +10,8 @@ export default function ({ data, parentElement, setTriggerValue }, lib) {
   S.data = data;
   root.dataset.theme = data.theme;
   paint(S, data, lib);
-  if (S.preview?.done && data.ack >= S.preview.seq) S.preview = null; // Python has answered
+  // Python has answered; or it never will, as after a restart of the server.
+  if (S.preview?.done && (data.ack >= S.preview.seq || performance.now() - S.previewed > 5000)) S.preview = null;
   if (S.preview) overlay(S, S.preview);
   window.__readout = { rev: data.rev, badge: data.acc?.badge, at: performance.now() };
   return () => {

@@ -28,6 +28,14 @@ test("an older answer never overwrites a newer hand", () => {
   assert.equal(S.prec[0], 2, "an undo elsewhere is taken over: nothing newer is on its way");
 });
 
+test("a server that was restarted counts anew, and is believed", () => {
+  const S = rack();
+  S.seq = 9;
+  assert.equal(State.adopt(S, live({ ack: 0 })), "");
+  State.adopt(S, live({ ack: 0, memory: "n", prec: "dc6" }));
+  assert.deepEqual([S.seq, S.prec[0]], [0, 3]);
+});
+
 test("an illegal detent gives way to the nearest legal one, and by keys only in their direction", () => {
   const S = rack();
   State.setTo(S, [0, 1], 3);
