@@ -84,9 +84,11 @@ def _heat(found: Bench, seen: View, known: ask.Known, scores: Scores, precision:
             required=True,
         )
     seen.order = str(chosen or seen.order)
-    if not scores.items:
+    if not scores.items and (not known.running or seen.items != "layers"):
         st.html(markup.text(panel_words.nothing_yet(known.running, seen.mode)))
         return
+    if not scores.items:  # the grid that the first scores will fill, so that nothing jumps when they come
+        scores = cells.empty([str(x["name"]) for x in found.layers], ask.precisions(found.doc), seen.mode)
     order = cells.ordered(scores, precision, seen.order)
     data = heat.heat_data(scores, order, rows.refusals(found, scores), state.theme(), selected_item(found, seen, scores), precision)
     heatmap(data, lambda: _cell(found, seen, scores), "sens-heat")
@@ -121,7 +123,7 @@ def _bars(found: Bench, seen: View, scores: Scores, precision: str) -> None:
 
 
 def _scatter(found: Bench, seen: View, scores: Scores, precision: str) -> None:
-    st.html(markup.title("Size against sensitivity", f"at {precision}; upper left: cheap to protect" if scores.items else ""))
+    st.html(markup.title("Size against sensitivity", panel_words.scatter_note(scores, precision)))
     nothing = panel_words.nothing_to_draw(scores, precision)
     if not scores.items or nothing:
         st.html(markup.text(nothing))

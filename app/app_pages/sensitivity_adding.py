@@ -44,8 +44,8 @@ def _ask(found: Bench, asked: Mapping[str, Any]) -> None:
 
 def _result(result: Mapping[str, Any]) -> None:
     st.html(markup.facts(adding.facts(result)))
-    for said in result.get("words", []):
-        st.html(markup.text(str(said)))
+    for said in adding.said(result):
+        st.html(markup.text(said))
     rows = adding.pair_rows(result)
     if rows:
         st.html(markup.heading("Pairs that share a tensor, nats per sample") + markup.table(adding.COLUMNS, rows))

@@ -108,7 +108,12 @@ def _files(found: Bench, seen: View, known: ask.Known, scores: Scores) -> None:
 
 
 def status(found: Bench, seen: View, known: ask.Known, scores: Scores) -> None:
-    """One line: what the mode means, or how far the job is; and what is missing."""
+    """One line: what the mode means, or how far the job is; and what is missing. It is as high with either."""
+    with st.container(key="sens_status"):
+        _status(found, seen, known, scores)
+
+
+def _status(found: Bench, seen: View, known: ask.Known, scores: Scores) -> None:
     job: Any = known.job
     if job is not None:
         left = "waiting for the worker" if job.state == "queued" else panel_words.time_left(float(job.fraction), numbers.seconds(job.eta))

@@ -78,12 +78,14 @@ def scatter_figure(
 
 
 def _scatter(theme: str, data: list[Figure], title: str, log: bool, height: int, shapes: list[Figure], notes: list[Figure]) -> Figure:
+    sizes = [float(v) for trace in data for v in trace["x"]]
+    wide = bool(sizes) and max(sizes) > 20 * min(sizes)  # less may hold no power of ten, and then there were no ticks
     y: Figure = {"title": title} | ({"type": "log", "dtick": 1, "exponentformat": "power"} if log else {"nticks": 6})
     return {
         "data": data,
         "layout": layout(
             theme,
-            {"title": "share of the weights' size, %", "type": "log", "dtick": 1},
+            {"title": "share of the weights' size, %", "type": "log"} | ({"dtick": 1} if wide else {"nticks": 4}),
             y,
             height=height,
             shapes=shapes,

@@ -11,7 +11,7 @@ from app.sensitivity.words import times
 VERB = "additivity"
 INTRO = (
     "A prediction sums what each layer does alone. This runs the whole recipe and the pairs of layers that share a tensor, and says "
-    "how far the sums are off. It takes about as long as exact scores of all layers at one precision."
+    "how far the sums are off. It takes seconds for a small model, minutes for a large one."
 )
 COLUMNS = (("pair", "m"), ("together", "n"), ("sum", "n"), ("excess, 95 %", "n"))
 PAIRS = 8
@@ -26,6 +26,13 @@ def facts(found: Found) -> list[tuple[str, str, str]]:
         ("sum of exact", numbers.short(found.get("sum")), "nats"),
         ("whole \u00f7 sum", "\u2013" if ratio is None else times(float(ratio)), ""),
     ]
+
+
+def said(found: Found) -> list[str]:
+    """The sentences about the whole; those about single pairs are the table's."""
+    clear = sum(not p["below_resolution"] for p in found.get("pairs") or [])
+    words = [str(w) for w in found.get("words") or []]
+    return words[: len(words) - min(clear, 3)]
 
 
 def pair_rows(found: Found) -> list[list[Any]]:

@@ -115,6 +115,11 @@ def merge(estimate: Result | None, exact: Result | None, score: str = "kl") -> S
     )
 
 
+def empty(layers: Sequence[str], precisions: Sequence[str], mode: str) -> Scores:
+    """Layers and precisions without any score, as they are shown before the first ones come."""
+    return Scores(tuple(layers), tuple(precisions), mode, members={n: (n,) for n in layers})
+
+
 def of_rows(rows: Mapping[str, Mapping[str, float]], estimate: bool) -> Scores:
     """Scores of layers without intervals: layer → precision → nats, as they are summed for predictions."""
     items = tuple(n for n in rows if n != "*")

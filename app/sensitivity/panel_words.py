@@ -42,7 +42,7 @@ def run_button(mode: str, known: bool, begun: bool) -> tuple[str, str, bool]:
 def nothing_yet(running: bool, mode: str) -> str:
     """In place of the heatmap."""
     if running:
-        return "The first scores come in a moment; cells fill one after the other."
+        return "The first scores come in a moment; their intervals shrink with every pass over more samples."
     return f"Nothing was scored in this mode yet: press Run. {MODES[mode]}: {MEANING[mode]}."
 
 
@@ -142,9 +142,20 @@ def scale_words(scores: Scores) -> str:
         made = f"{whole}, predicted to cost 2 points," if scores.budget.fitted else f"{whole}, usually about 2 points,"
         steps = f"amber above {scale.WATCH:g}\u00d7, red above {scale.HOT:g}\u00d7"
         lead = "numbers" if len(scores.items) <= NUMBERED else "colour"
-        return f"{lead}: times the fair share {share} ({made} over {len(scores.items)}); {steps}"
+        blank = ", blank below 0.01" if lead == "numbers" else ""
+        return f"{lead}: times the fair share {share} ({made} over {len(scores.items)}){blank}; {steps}"
     zero = "\u2248 0: below resolution; " if scores.score == "metric_drop" else ""
     return f"{zero}fair share: 2 points over {len(scores.items)}; amber above {scale.WATCH:g}\u00d7, red above {scale.HOT:g}\u00d7"
+
+
+def scatter_note(scores: Scores, precision: str) -> str:
+    """Beside the scatter's title: where those stand that hurt much and cost little to protect."""
+    if not scores.items:
+        return ""
+    if scores.mode == "cumulative":
+        return f"at {precision}; the noise that has gathered at each output"
+    down = scores.higher_is_better != (scores.mode == "one-off")
+    return f"at {precision}; {'lower' if down else 'upper'} left: cheap to protect"
 
 
 def nothing_to_draw(scores: Scores, precision: str) -> str:

@@ -85,7 +85,11 @@ const names = (ctx, g, d, c, { LEFT, TOP, ROW, split, clipped, blocks }) => {
   ctx.textAlign = "right";
   d.precisions.forEach((p, row) => {
     ctx.font = `${row === d.chosen ? 700 : 450} 11px Inter, system-ui, sans-serif`;
-    ctx.fillText(p.toUpperCase(), LEFT - 10, TOP + (row + 0.5) * ROW);
+    const noise = d.noisy.includes(row), y = TOP + (row + 0.5) * ROW;
+    ctx.fillText(p.toUpperCase(), LEFT - 10, noise ? y - 5 : y);
+    if (!noise) return;
+    ctx.font = "italic 9.5px Inter, system-ui, sans-serif";
+    ctx.fillText("noise", LEFT - 10, y + 7);
   });
   const y = TOP + g.rows * ROW, small = "9.5px Inter, system-ui, sans-serif";
   ctx.font = small;
