@@ -15,13 +15,14 @@ from pathlib import Path
 import onnxruntime
 import torch
 
-from benchmarks import calibrate, desk, prediction, racing, ranges, sensitivity, simulate
+from benchmarks import calibrate, desk, page, prediction, racing, ranges, sensitivity, simulate
 from benchmarks.table import show
 
 ALL: dict[str, Callable[[bool], list[dict[str, object]]]] = {
     "simulate": simulate.main,
     "calibrate": calibrate.main,
     "desk": desk.main,
+    "page": page.main,
     "sensitivity": sensitivity.main,
     "racing": racing.main,
     "prediction": prediction.main,
