@@ -86,7 +86,7 @@ def gather(client: Any, found: Bench, view: View) -> Known:
     if view.mode == "estimate":
         return Known(estimate, None, job, ended)
     whole = latest(client, found, asked)
-    exact = whole or getattr(job or ended, "partial", None)
+    exact = whole or _partial(found.jobs, asked)
     if exact is None and (best := _best(client, found, view)) is not None:
         exact = best[0]
     return Known(estimate if view.mode == "one-on" else None, exact, job, ended, whole is not None)
@@ -121,6 +121,12 @@ def _best(client: Any, found: Bench, view: View) -> tuple[Result, int, bool] | N
 
 def _job(jobs: Sequence[Any], asked: Mapping[str, Any], active: bool = True) -> Any | None:
     return next((j for j in jobs if j.verb == VERB and dict(j.args) == dict(asked) and (j.state in ("queued", "running")) == active), None)
+
+
+def _partial(jobs: Sequence[Any], asked: Mapping[str, Any]) -> Result | None:
+    """What the newest job that has told anything knows: one that was stopped keeps its figures until the next one tells more."""
+    own = (j for j in jobs if j.verb == VERB and dict(j.args) == dict(asked))
+    return next((p for j in own if (p := getattr(j, "partial", None))), None)
 
 
 def automatic(found: Bench, view: View, known: Known) -> dict[str, Any] | None:

@@ -151,7 +151,7 @@ def _rankings(answers: Sequence[Result], cells: Mapping[Place, Cell]) -> dict[st
         for ranking in answer.get("rankings", []):
             wanted = sum(p == ranking["precision"] for _, p in cells)
             if len(ranking["ranks"]) >= wanted or ranking["precision"] not in out:
-                out[ranking["precision"]] = ranking
+                out[ranking["precision"]] = {**ranking, "estimate": bool(answer.get("estimate"))}
     return out
 
 

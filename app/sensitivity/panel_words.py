@@ -109,7 +109,9 @@ def ranking_words(scores: Scores, precision: str) -> str:
         lost = sum(c.below for c in own)
         said = f"{lost} of {len(own)} are below resolution: their interval includes zero. " if lost else ""
         return f"{said}Ranks are settled by {score_name(str(ranking.get('score')))}."
-    return str(ranking.get("words") or "")
+    still = "Order of the estimate, until all cells are exact: " if ranking.get("estimate") and scores.exact else ""
+    said = str(ranking.get("words") or "")
+    return still + (said[:1].lower() + said[1:] if still else said)
 
 
 def racing_words(answer: Mapping[str, Any] | None) -> str:
