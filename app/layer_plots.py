@@ -54,6 +54,11 @@ def beside(drawn: Sequence[Plot | None]) -> list[Plot]:
     return found if len(found) != 1 else [found[0] | {"half": 0}]
 
 
+def waiting(height: int = HEIGHT) -> Plot:
+    """The place of the weights' histogram while the worker looks into the layer: nothing jumps when it comes."""
+    return {"kind": "waiting", "height": height, "half": 0.55, "left": "Weights", "right": "looking into the layer\u2026"}
+
+
 def ladder(rows: Sequence[Row], fair: float | None, title: str, height: int = HEIGHT) -> Plot | None:
     """The score at every precision, with its interval, and the fair share."""
     if not rows:

@@ -25,7 +25,8 @@ def draw(found: Bench, desk: Desk) -> None:
     resolved = words.resolved_layer(found, str(layer["name"]))
     st.html(markup.layer_line(str(layer["name"]), words.precision_text(resolved), brief(layer), words.layer_facts(found, layer, resolved)))
     facts = found.facts or found.facts_before
-    drawn = layer_plots.beside([None if facts is None else layer_plots.weights(facts), _ladder(found, layer)])
+    first = layer_plots.weights(facts) if facts is not None else layer_plots.waiting() if found.active else None
+    drawn = layer_plots.beside([first, _ladder(found, layer)])
     if facts is not None:
         wide = layer_plots.channels(facts)
         drawn += [*([wide] if wide else []), *layer_plots.activations(facts), *layer_plots.activation_channels(facts)]

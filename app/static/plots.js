@@ -1,6 +1,6 @@
 // The inspector's plots, drawn here as SVG: nothing heavy is loaded for them, and the rack never waits.
-const { channels, histogram, ladder } = await import(`./plots_draw.js${new URL(import.meta.url).search}`);
-const I = new WeakMap(), SVG = "http://www.w3.org/2000/svg", DRAW = { histogram, ladder, channels };
+const { channels, histogram, ladder, waiting } = await import(`./plots_draw.js${new URL(import.meta.url).search}`);
+const I = new WeakMap(), SVG = "http://www.w3.org/2000/svg", DRAW = { histogram, ladder, channels, waiting };
 
 export default function ({ data, parentElement }, lib) {
   const root = parentElement.querySelector(".plotsroot");

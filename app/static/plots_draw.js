@@ -71,3 +71,6 @@ export function channels(d, w, h) {
   });
   return out;
 }
+
+// Nothing yet: the frame alone.
+export const waiting = (d, w, h) => frame(w, h, 44, 32, [], [], "");

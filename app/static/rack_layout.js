@@ -14,7 +14,7 @@ export function faderGrid(count) {
 const SIZES = {
   console: (n, fit) => ({ w: clamp(Math.floor(fit(8, 58) * 4) / 4, 46, 62), gap: 8, group: 58 }),
   compact: (n, fit) => ({ w: fit(4, 34) >= 18 ? Math.min(42, Math.floor(fit(4, 34) * 4) / 4) : 22, gap: 4, group: 34 }),
-  overview: (n, fit) => (n > 120 ? { w: clamp(fit(2, 12), 3.2, 18), gap: 2, group: 12 } : { w: clamp(fit(3, 22), 3.2, 18), gap: 3, group: 22 }),
+  overview: (n, fit) => (n > 120 ? { w: clamp(fit(2, 12), 3.2, 18), gap: 2, group: 12 } : { w: clamp(fit(3, 22), 3.2, 30), gap: 3, group: 24 }),
 };
 
 // Blocks stand apart; single layers beside each other do not.
