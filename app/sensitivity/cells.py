@@ -56,6 +56,7 @@ class Scores:
     members: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     available: tuple[str, ...] = ()
     budget: Budget = USUAL
+    tied: Mapping[str, Sequence[str]] = field(default_factory=dict)  # by precision: what a race left open at the border of its top
 
     @cached_property
     def exact(self) -> int:
@@ -112,6 +113,7 @@ def merge(estimate: Result | None, exact: Result | None, score: str = "kl") -> S
         _rankings(answers, cells),
         {m["name"]: tuple(m["layers"]) for a in answers for m in a.get("members", [])},
         available,
+        tied=dict((last.get("racing") or {}).get("tied") or {}),
     )
 
 

@@ -26,6 +26,7 @@ COLUMNS = (
     "rank",
     "below_resolution",
     "legal",
+    "rough",
 )
 
 
@@ -55,6 +56,7 @@ def to_csv(scores: Scores, illegal: Mapping[str, Mapping[str, str]]) -> str:
                         rank_text(scores, precision, item).replace("\u2013", " to "),
                         cell.below,
                         precision not in illegal.get(item, {}),
+                        cell.rough,
                     ]
                 )
     return out.getvalue()

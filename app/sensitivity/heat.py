@@ -43,6 +43,12 @@ def _hover(scores: Scores, item: str, precision: str, why: str) -> str:
 
 
 def _short(scores: Scores, cell: Cell | None, share: float | None) -> str:
+    """The cell's number; `~` before an estimate whose size is not to be trusted."""
+    text = _number(scores, cell, share)
+    return f"~{text}" if cell is not None and cell.rough and text else text
+
+
+def _number(scores: Scores, cell: Cell | None, share: float | None) -> str:
     if cell is None:
         return ""
     if cell.below:

@@ -111,15 +111,21 @@ def ranking_words(scores: Scores, precision: str) -> str:
         return f"{said}Ranks are settled by {score_name(str(ranking.get('score')))}."
     still = "Order of the estimate, until all cells are exact: " if ranking.get("estimate") and scores.exact else ""
     said = str(ranking.get("words") or "")
-    return still + (said[:1].lower() + said[1:] if still else said)
+    tied = scores.tied.get(precision)
+    border = f" Tied at the border of the race's top: {', '.join(tied)}." if tied else ""
+    return still + (said[:1].lower() + said[1:] if still else said) + border
 
 
 def racing_words(answer: Mapping[str, Any] | None) -> str:
-    """What racing saved, what it settled and what is tied."""
+    """What racing saved and how sure its top is; what is tied stands at the ranking."""
     race = (answer or {}).get("racing")
     if not race:
         return ""
-    return str(race.get("words") or "")
+    sure = f"with {100 * (1 - float(race['error'])):.0f} % confidence" if race.get("decided") else "since it needed them"
+    return (
+        f"Racing ran {race['spent']:,} of {race['full']:,} sample evaluations ({100 * race['saved']:.0f} % saved); the top {race['top']} "
+        f"is that of all samples {sure}."
+    )
 
 
 def missing_data(with_data: bool) -> str:
@@ -145,6 +151,7 @@ def scale_words(scores: Scores) -> str:
         steps = f"amber above {scale.WATCH:g}\u00d7, red above {scale.HOT:g}\u00d7"
         lead = "numbers" if len(scores.items) <= NUMBERED else "colour"
         blank = ", blank below 0.01" if lead == "numbers" else ""
+        blank += ", ~ an estimate too large to trust its size" if any(c.rough for c in scores.cells.values()) else ""
         return f"{lead}: times the fair share {share} ({made} over {len(scores.items)}){blank}; {steps}"
     zero = "\u2248 0: below resolution; " if scores.score == "metric_drop" else ""
     return f"{zero}fair share: 2 points over {len(scores.items)}; amber above {scale.WATCH:g}\u00d7, red above {scale.HOT:g}\u00d7"
