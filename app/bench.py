@@ -62,6 +62,11 @@ class Bench:
         return recipes.requests(self.doc, self.layers)
 
     @property
+    def outcome(self) -> Result | None:
+        """What became of the recipe on its target, with its cost: as resolved, or as its report tells it too."""
+        return self.resolved or (None if self.audition else self.report)
+
+    @property
     def heard(self) -> str:
         """The recipe that is measured."""
         return self.audition or self.recipe

@@ -19,8 +19,8 @@ def forecast(client: Any, found: Bench, solo: Sequence[int] = ()) -> Predicted |
 
 def precisions(found: Bench, solo: Sequence[int] = ()) -> dict[str, str]:
     """Layer → effective precision; what the recipe asks for until it is resolved. With solos all others are in float."""
-    if found.resolved is not None:
-        rows = list(found.resolved["layers"])
+    if found.outcome is not None:
+        rows = list(found.outcome["layers"])
     else:
         asked = recipes.requests(found.doc, found.layers)
         rows = [{"name": x["name"], "precision": "fp32" if r.bypassed else r.precision} for x, r in zip(found.layers, asked, strict=True)]

@@ -124,14 +124,14 @@ def live(bench: Bench, memory: Memory, selected: Iterable[int], current: int, so
     names, asked = detents(bench), bench.asked
     place = {p: i for i, p in enumerate(names)}
     effective, extra, why = _effective(bench, asked, place)
-    cost = (bench.resolved or bench.resolved_before or {}).get("cost") or {}
+    cost = (bench.outcome or bench.resolved_before or {}).get("cost") or {}
     full = cost.get("fp32_size_bytes") or sum(int(x.get("fp32_size_bytes") or 0) for x in bench.layers)
     token = memory.remember(shown_by(asked), names)
     return {"ack": memory.ack, "memory": memory.name, "token": token, "base": place[recipes.base(bench.doc)],
             "prec": pack([place.get(r.precision, place[recipes.base(bench.doc)]) for r in asked]),
             "eff": pack(effective), "extra": extra, "why": why, "mute": pack_set(i for i, r in enumerate(asked) if r.bypassed),
-            "solo": pack_set(solo), "sel": pack_set(selected), "cur": current, "size": cost.get("size_bytes") or full, "fp32": full,
-            "exact": bench.resolved is not None, "other": None if other is None else _requested(bench, other, place),
+            "solo": pack_set(solo), "sel": pack_set(selected), "cur": current, "size": cost.get("size_bytes") or _about(bench), "fp32": full,
+            "exact": bench.outcome is not None, "other": None if other is None else _requested(bench, other, place),
             "bops": cost.get("bops") or 0, "fp32bops": cost.get("fp32_bops") or 0, "note": note}
 
 
@@ -146,9 +146,16 @@ def _requested(bench: Bench, text: str, place: Mapping[str, int]) -> str | None:
     return None if base is None else pack([-1 if r.bypassed else place.get(r.precision, -1) for r in asked])
 
 
+def _about(bench: Bench) -> int:
+    """The bytes of all layers at what they ask for, while nothing is resolved yet."""
+    sizes = ((_count(x), int(x.get("fp32_size_bytes") or 0), 32 if r.bypassed else bits(r.precision)[0])
+             for x, r in zip(bench.layers, bench.asked, strict=True))
+    return sum(max(0, full - 4 * count) + count * width // 8 for count, full, width in sizes)
+
+
 def _effective(bench: Bench, asked: Sequence[recipes.Request], place: Mapping[str, int]) -> tuple[list[int], list[str], dict[str, str]]:
     """Where a layer runs at another precision than it asks for: its index (detents first, then `extra`), and some reasons."""
-    rows = {x["name"]: x for x in (bench.resolved or {}).get("layers", [])}
+    rows = {x["name"]: x for x in (bench.outcome or {}).get("layers", [])}
     out, extra, why, room = [], [], {}, WHY_BYTES
     for i, (layer, request) in enumerate(zip(bench.layers, asked, strict=True)):
         row = rows.get(layer["name"], {})

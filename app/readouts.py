@@ -131,7 +131,7 @@ def _place(value: float) -> float:
 
 def costs(bench: Bench) -> tuple[Part, Part]:
     """Size and compute, exact for the recipe once it is resolved."""
-    known = (bench.resolved or bench.resolved_before or {}).get("cost")
+    known = (bench.outcome or bench.resolved_before or {}).get("cost")
     if not known:
         empty: Part = {"num": "\u2013", "unit": "", "sub": [], "fill": 0, "title": ""}
         return empty, empty
@@ -180,7 +180,7 @@ def readout_data(bench: Bench, targets: Sequence[str], said: Predicted | None = 
     parts = {"acc": accuracy(bench, said, solo), "drop": drop(bench, said), "size": mass, "bops": compute}
     unmeasured = bench.report is None and bench.partial is None and tells(bench, said) is None
     for name, part in parts.items():
-        part["stale"] = unmeasured if name in ("acc", "drop") else bench.resolved is None
+        part["stale"] = unmeasured if name in ("acc", "drop") else bench.outcome is None
     chosen = str(bench.doc.get("target") or bench.project.target)
     return {**parts, "target": chosen, "targets": [[t, t] for t in dict.fromkeys([*targets, chosen])],
             "undo": {"on": bench.can_undo, "title": "Undo (Ctrl+Z)"}, "project": bench.project.id,

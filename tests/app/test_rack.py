@@ -243,7 +243,7 @@ def test_predictions_read_effective_precisions_and_a_solo_leaves_the_rest_in_flo
     assert precisions(found)[name] == "w8a8" and precisions(found)["*"] == "w8a8", "the target raised it"
     alone = precisions(found, [1])
     assert alone[name] == "w8a8" and {p for n, p in alone.items() if n != name} == {"fp32"}
-    assert precisions(replace(found, resolved=None))[name] == "w4a8", "what is asked for, until it is resolved"
+    assert precisions(replace(found, resolved=None, report=None))[name] == "w4a8", "what is asked for, until it is resolved"
 
 
 def test_the_sheet_of_tokens_is_that_of_the_theme() -> None:

@@ -48,7 +48,7 @@ def ready(desk: Desk) -> tuple[Any, str]:
     """The sample's Desk with its curve there, so that predictions are shown."""
     project = open_sample(desk)
     desk.page.wait_for_function("window.__rack?.scores?.curve?.enough", timeout=120_000)
-    desk.page.wait_for_function("document.fonts.status === 'loaded'")
+    desk.page.wait_for_function("window.__rack.S.live.exact && document.fonts.status === 'loaded'")
     return desk.page, project
 
 
