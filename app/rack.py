@@ -130,7 +130,8 @@ def live(bench: Bench, memory: Memory, selected: Iterable[int], current: int, so
     return {"ack": memory.ack, "memory": memory.name, "token": token, "base": place[recipes.base(bench.doc)],
             "prec": pack([place.get(r.precision, place[recipes.base(bench.doc)]) for r in asked]),
             "eff": pack(effective), "extra": extra, "why": why, "mute": pack_set(i for i, r in enumerate(asked) if r.bypassed),
-            "solo": pack_set(solo), "sel": pack_set(selected), "cur": current, "size": cost.get("size_bytes") or _about(bench), "fp32": full,
+            "solo": pack_set(solo), "sel": pack_set(selected), "cur": current,
+            "size": cost.get("size_bytes") or _about(bench), "fp32": full,
             "exact": bench.outcome is not None, "other": None if other is None else _requested(bench, other, place),
             "bops": cost.get("bops") or 0, "fp32bops": cost.get("fp32_bops") or 0, "note": note}
 
