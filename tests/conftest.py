@@ -3,10 +3,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from engine.data import Dataset, load_data
 from engine.graph import Model, load_model
+
+hypothesis.settings.register_profile("busy", deadline=None)  # no test fails because the machine does other work
+hypothesis.settings.load_profile("busy")
 
 ROOT = Path(__file__).parents[1]
 SAMPLES = ("fashion_mobilenet", "fashion_vit")

@@ -51,12 +51,12 @@ def test_a_card_without_measurements_and_one_with() -> None:
     from pathlib import Path
     from types import SimpleNamespace
 
-    project = SimpleNamespace(name="<b>", model=Path("m.onnx"), target="htp_v73", metric="", thumbnail=None)
+    project = SimpleNamespace(name="<b>", model=Path("m.onnx"), target="htp_v73", metric="", thumbnail=None, updated=0.0)
     assert "not measured" in cards.card(project) and "<b>&lt;" not in cards.card(project) and "&lt;b&gt;" in cards.card(project)
     seen = {"layers": [{"precision": "w4a8"}, {"precision": "w8a8"}], "fp32": {"value": 0.92}, "quantized": {"value": 0.91},
             "cost": {"size_bytes": 1000, "fp32_size_bytes": 4000}}
     project.thumbnail = seen
-    assert "92.00 → 91.00 %" in cards.card(project) and "4.0×" in cards.card(project)
+    assert "92.00 → 91.00" in cards.card(project) and "4.0×" in cards.card(project)
     assert cards.strips(seen).count("<i ") == 2
 
 
