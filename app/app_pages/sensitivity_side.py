@@ -19,11 +19,12 @@ from app.state import Desk
 def draw(found: Bench, seen: View, desk: Desk, scores: Scores, item: str, shown: str) -> None:
     """The panel."""
     with st.container(key="sens_side", horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-        chosen = st.segmented_control(
-            "Selected", view.SIDES, default=seen.side, key="sens-side", label_visibility="collapsed", required=True
+        st.session_state.setdefault("sens-side", seen.side)
+        st.segmented_control(
+            "Selected", view.SIDES, key="sens-side", label_visibility="collapsed", required=True, on_change=_turn, args=(seen,)
         )
         press.button(st, "To the Desk", "sens-desk", shell.go, "desk", found.project.id, help="The same layer is selected there")
-    seen.side = str(chosen or seen.side)
+    _turn(seen)
     if seen.side == "Layer":
         inspector.draw(found, desk)
         return
@@ -40,6 +41,11 @@ def draw(found: Bench, seen: View, desk: Desk, scores: Scores, item: str, shown:
         _ladder(scores, found, item, now)
     if layers:
         _set(found, desk, layers, now, rows.refusals_of(found, layers))
+
+
+def _turn(seen: View) -> None:
+    """A tab was clicked: kept before anything is drawn, so that a page that starts over keeps it too."""
+    seen.side = str(st.session_state.get("sens-side") or seen.side)
 
 
 def _ladder(scores: Scores, found: Bench, item: str, now: str) -> None:

@@ -9,6 +9,7 @@ import onnx_ir
 
 from engine.sim.quantsim import QuantSim
 
+SHAPES = ("Shape", "Size")  # they carry no values of the tensor that they look at
 MOST = 12  # of each kind: a mask or a normalization that all blocks share has hundreds
 
 
@@ -51,10 +52,10 @@ def _reach(start: onnx_ir.Node, layers: set[str], step: Step) -> tuple[set[str],
 
 def _makers(node: onnx_ir.Node) -> tuple[list[onnx_ir.Node], bool]:
     values = [v for v in node.inputs if v is not None]
-    makers = [m for v in values if (m := v.producer()) is not None]
+    makers = [m for v in values if (m := v.producer()) is not None and m.op_type not in SHAPES]
     return makers, any(v.producer() is None and v.is_graph_input() for v in values)
 
 
 def _users(node: onnx_ir.Node) -> tuple[list[onnx_ir.Node], bool]:
-    users = [use.node for v in node.outputs for use in v.uses()]
+    users = [use.node for v in node.outputs for use in v.uses() if use.node.op_type not in SHAPES]
     return users, any(v.is_graph_output() for v in node.outputs)
