@@ -63,10 +63,12 @@ def _remedy(
 ) -> None:
     with st.container(key=f"sens_remedy_{key}", horizontal=True, gap="small", vertical_alignment="center"):
         said = causes.label(diagnosis, remedy, precision)
+        there = causes.in_use(found.doc, causes.changed(causes.at(found.doc, found, layers, precision), remedy["change"]), found.layers)
         press.button(
-            st, str(remedy["title"]), f"sens-remedy-{key}", _apply, found, desk, remedy, layers, precision, said, help=str(remedy["words"])
+            st, str(remedy["title"]), f"sens-remedy-{key}", _apply, found, desk, remedy, layers, precision, said, help=str(remedy["words"]),
+            disabled=there,
         )
-        st.html(markup.foot(causes.worth(remedy)))
+        st.html(markup.foot(("in use already; " if there else "") + causes.worth(remedy)))
 
 
 def _apply(found: Bench, desk: Desk, remedy: Mapping[str, Any], layers: list[str], precision: str, said: str) -> None:

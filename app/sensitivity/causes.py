@@ -11,7 +11,7 @@ from app.bench import Bench
 from app.sensitivity.ask import measurable
 from engine.recipe.merge import merged
 
-__all__ = ["HEALTHY", "VERB", "arguments", "at", "card", "changed", "job", "label", "latest", "measurable", "worth"]
+__all__ = ["HEALTHY", "VERB", "arguments", "at", "card", "changed", "in_use", "job", "label", "latest", "measurable", "worth"]
 VERB = "diagnose"
 HEALTHY = (
     "Nothing stands out: at this precision the layer's noise has no single cause that explains a tenth of it, or the layer is quiet "
@@ -68,6 +68,16 @@ def worth(remedy: Mapping[str, Any]) -> str:
 def label(diagnosis: Mapping[str, Any], remedy: Mapping[str, Any], precision: str = "") -> str:
     """The line of history."""
     return f"{diagnosis.get('layer')}: {precision + ', ' if precision else ''}{remedy.get('title')}"[:120]
+
+
+def in_use(doc: recipes.Doc, new: recipes.Doc, layers: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether the new recipe asks for nothing else than this one: a remedy may lead to what is there already."""
+    def asks(of: recipes.Doc) -> list[Any]:
+        rules = {k: v for k, v in dict(of.get("layers") or {}).items() if isinstance(v, Mapping) and set(v) != {"precision"}}
+        return [{k: v for k, v in of.items() if k not in ("layers", "bypass")}, rules,
+                [(r.precision, r.bypassed) for r in recipes.requests(of, layers)]]
+
+    return asks(doc) == asks(new)
 
 
 def changed(doc: recipes.Doc, change: Mapping[str, Any]) -> recipes.Doc:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from app.sensitivity import adding, ask, cells, heat, panel_words
+from app.sensitivity import adding, ask, causes, cells, heat, panel_words
 from tests.app.test_sensitivity_parts import answer
 
 
@@ -52,6 +52,17 @@ def test_an_order_of_estimates_says_so_among_exact_cells() -> None:
     assert both.exact == 1 and words.startswith("Order of the estimate")
     alone = cells.merge(estimate, None)
     assert not panel_words.ranking_words(alone, alone.precisions[0]).startswith("Order of the estimate")
+
+
+def test_a_remedy_that_is_in_use_already_is_told_from_one_that_is_not() -> None:
+    layers = [{"name": "a", "module": ""}, {"name": "b", "module": ""}]
+    doc: dict[str, Any] = {"mixdown": 1, "precision": "w8a8"}
+    assert causes.in_use(doc, doc | {"layers": {"a": "w8a8"}}, layers), "an override that says what the base says"
+    assert not causes.in_use(doc, doc | {"layers": {"a": "w8a16"}}, layers)
+    assert not causes.in_use(doc, doc | {"bypass": ["a"]}, layers)
+    assert not causes.in_use(doc, doc | {"steps": ["cle"]}, layers)
+    grids = {"layers": {"a": {"precision": "w8a8", "weights": {"granularity": "per_channel"}}}}
+    assert not causes.in_use(doc, doc | grids, layers), "the same bits on another grid"
 
 
 def test_the_scatter_says_where_cheap_protection_stands() -> None:
