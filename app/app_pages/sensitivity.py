@@ -84,8 +84,9 @@ def _heat(found: Bench, seen: View, known: ask.Known, scores: Scores, precision:
             required=True,
         )
     seen.order = str(chosen or seen.order)
-    if not scores.items and (not known.running or seen.items != "layers"):
-        st.html(markup.text(panel_words.nothing_yet(known.running, seen.mode)))
+    coming = known.running or any(j.verb == ask.VERB for j in found.active)
+    if not scores.items and (not coming or seen.items != "layers"):
+        st.html(markup.text(panel_words.nothing_yet(coming, seen.mode)))
         return
     if not scores.items:  # the grid that the first scores will fill, so that nothing jumps when they come
         scores = cells.empty([str(x["name"]) for x in found.layers], ask.precisions(found.doc), seen.mode)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from app.figures.scores import Row, errors, scaled
@@ -46,7 +47,7 @@ def ladder_figure(theme: str, rows: Sequence[Row], title: str, log: bool, fair: 
         "hovertemplate": "estimate %{x:.3g}<extra></extra>",
         "marker": {"symbol": "line-ns", "size": 13, "opacity": 1, "line": {"width": 2, "color": c["mid"]}, "color": c["mid"]},
     }
-    x: Figure = {"title": title, "nticks": 6} | ({"type": "log", "dtick": 1, "exponentformat": "power"} if log else {})
+    x: Figure = {"title": title, "nticks": 6} | ({"type": "log", "dtick": _every(shown, fair), "exponentformat": "power"} if log else {})
     y = {"range": [-0.6, count - 0.4], "tickvals": list(place.values()), "ticktext": [r.label for r in rows], "ticks": ""}
     return {
         "data": [ticks, dots],
@@ -60,3 +61,9 @@ def ladder_figure(theme: str, rows: Sequence[Row], title: str, log: bool, fair: 
             shapes=[upright(fair * scale, c["text3"], "dot")] if fair else [],
         ),
     }
+
+
+def _every(rows: Sequence[Row], fair: float | None) -> int:
+    """Every how many decades there is a tick, so that no more than seven stand side by side."""
+    values = [v for r in rows for v in (r.value, r.low, r.high, fair) if v is not None and v > 0]
+    return max(1, math.ceil(math.log10(max(values) / min(values)) / 7)) if values else 1
