@@ -88,7 +88,15 @@ def test_estimate_exact_select_edit_and_the_desk(desk: Desk, tmp_path: Path) -> 
     project = open_sample(desk)
     page.get_by_role("link", name="Sensitivity", exact=True).click()
     count = cells(page)
-    assert "Replace by exact" in run_button(page).inner_text()
+    assert "Scored" in run_button(page).inner_text(), "the sample brings exact scores of its own"
+    modes = page.locator(".st-key-sens_controls")
+    modes.get_by_role("radio", name="Estimate", exact=True).click()
+    page.wait_for_selector(".st-key-sens-run button:has-text('Replace by exact')")
+    modes.get_by_role("radio", name="One-on", exact=True).click()
+    page.wait_for_selector(".st-key-sens-samples-one-on")
+    page.locator(".st-key-sens-samples-one-on").click()
+    page.get_by_role("option", name="128", exact=True).click()
+    page.wait_for_selector(".st-key-sens-run button:has-text('Go on')")
 
     run_button(page).click()
     page.wait_for_selector(".st-key-sens-run button:has-text('Scored')", timeout=240_000)
@@ -117,3 +125,11 @@ def test_estimate_exact_select_edit_and_the_desk(desk: Desk, tmp_path: Path) -> 
     page.wait_for_selector(CELLS)
     page.wait_for_selector(".st-key-sens-run button:has-text('Scored')", timeout=5_000)  # a new window begins with what is known
     assert cells(page) == count
+
+    page.locator(".st-key-sens-side").get_by_role("radio", name="Layer", exact=True).click()
+    near = page.locator(".st-key-near_rea button").first
+    near.wait_for()
+    follower = near.inner_text().split(" \u00b7 ")[0]
+    near.click()
+    page.wait_for_selector(f".st-key-panel_low_side .md-line b:text-is('{follower}')")
+    page.wait_for_function("n => window.__heat.d.items[window.__heat.d.selected] === n", arg=follower)
