@@ -81,5 +81,4 @@ def test_three_hundred_layers(desk: Desk, tmp_path: Path) -> None:
     print(f"300 layers: read and measured after {time.monotonic() - begin:.1f} s")
     edited(page)
     page.get_by_role("link", name="Sensitivity", exact=True).click()
-    page.wait_for_selector(".heatroot[data-cells]", timeout=90_000)
-    assert int(page.locator(".heatroot").get_attribute("data-cells")) >= 299 * 4
+    page.wait_for_selector(".heatroot[data-cells='1196']", timeout=90_000)  # 299 layers at four precisions
