@@ -13,10 +13,11 @@ from app.bench import SUPERSEDED
 from app.readouts import VERBS
 
 # Where the result of a verb is shown; a page that this version lacks is never linked.
-PAGES = {"open": "model", "float": "model", "resolve": "desk", "measure": "desk", "calibrate": "desk", "layer": "desk", "graph": "desk",
-         "curve": "desk", "additivity": "desk", "sensitivity": "sensitivity", "diagnose": "sensitivity", "repair": "repair",
-         "technique": "repair", "search": "search", "compare": "compare", "quantize": "export", "verify": "export", "report": "report"}
-QUIET = ("layer", "resolve", "open", "graph", "curve", "additivity")  # looked up by the page itself: told only where they fail
+PAGES = {"open": "model", "float": "model", "resolve": "desk", "measure": "desk", "ready": "desk", "calibrate": "desk", "layer": "desk",
+         "graph": "desk", "curve": "desk", "additivity": "desk", "sensitivity": "sensitivity", "diagnose": "sensitivity",
+         "repair": "repair", "technique": "repair", "search": "search", "compare": "compare", "quantize": "export", "verify": "export",
+         "report": "report"}
+QUIET = ("ready", "layer", "resolve", "open", "graph", "curve", "additivity")  # looked up by the page itself: told only where they fail
 LONGEST = 1500
 
 

@@ -10,7 +10,7 @@ from app.prediction import Predicted
 
 BUDGET = 0.02  # the drop that fills half of the gauge
 VERBS = {"open": "Reading the model", "resolve": "Resolving the recipe", "float": "Float accuracy",
-         "measure": "Measuring", "calibrate": "Calibrating", "layer": "Looking into a layer",
+         "measure": "Measuring", "ready": "Getting ready", "calibrate": "Calibrating", "layer": "Looking into a layer",
          "quantize": "Exporting", "verify": "Verifying",
          "sensitivity": "Scoring layers", "diagnose": "Looking for causes", "compare": "Comparing",
          "curve": "Learning to predict", "additivity": "Checking sums"}
@@ -35,6 +35,11 @@ def tells(bench: Bench, said: Predicted | None) -> Predicted | None:
     return said if bench.report is None and bench.partial is None and said is not None and said.value is not None else None
 
 
+def samples_of(bench: Bench) -> int:
+    """How many evaluation samples there are; 0 where that is unknown."""
+    return int(((bench.model or {}).get("data", {}).get("evaluation") or {}).get("samples") or 0)
+
+
 def badge(bench: Bench, said: Predicted | None = None, solo: int = 0) -> tuple[str, str, str]:
     """Kind, text and meaning of the badge beside the accuracy."""
     report, job = current(bench), bench.measuring
@@ -43,6 +48,9 @@ def badge(bench: Bench, said: Predicted | None = None, solo: int = 0) -> tuple[s
     if bench.report is not None:
         return ("solo measured" if solo else "measured", f"solo {solo}" if solo else "measured",
                 f"{alone}Measured on {seen:,} samples of the evaluation data")
+    if job is not None and bench.partial is not None and seen == samples_of(bench):  # what is still to come are the layers' figures
+        return ("solo measured" if solo else "measured", f"solo {solo}" if solo else "measured",
+                f"{alone}Measured on {seen:,} samples of the evaluation data; the layers' SQNR follows")
     if job is not None and bench.partial is not None:
         return ("solo moving" if solo else "moving", f"solo {solo} \u00b7 {seen:,}" if solo else f"moving \u00b7 {seen:,}",
                 f"{alone}Measured on the first {seen:,} samples; the interval shrinks")

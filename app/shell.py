@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
@@ -20,6 +20,7 @@ from engine.errors import MixdownError
 
 LOG = logging.getLogger(__name__)
 POLL = 0.25
+QUICK = 0.1  # while a measurement runs, which somebody waits for
 IDLE = 3.0  # seconds between looks while nothing runs: another window may have edited, the worker may have died
 Data = dict[str, Any]
 
@@ -64,8 +65,9 @@ def frame(page: str) -> Bench | None:
     live = found is not None and bool(found.active)
     busy = bool(state.client().active_jobs())
     st.session_state["whole"] = True
+    pace = QUICK if found is not None and found.measuring is not None else POLL
     with st.container(key="bar"):
-        st.fragment(_bar, run_every=POLL if live else IDLE)(page, found)
+        st.fragment(_bar, run_every=pace if live else IDLE)(page, found)
     with st.sidebar:
         st.fragment(tray.draw, run_every=POLL * 2 if busy else IDLE)(found)
     notices.draw(found)
@@ -95,10 +97,15 @@ def _opened(page: str) -> Bench | None:
 def pulse(client: Any, found: Bench) -> tuple[Bench, bool]:
     """The bench with its jobs as they are now, and whether anything changed that the page shows."""
     jobs = sorted(client.jobs(found.project.id), key=lambda j: -j.id)
-    shape = [(j.id, j.state) for j in jobs]
-    same = (shape == [(j.id, j.state) for j in found.jobs] and client.state(found.project.id).recipe == found.recipe
+    shape = _shape(jobs)
+    same = (shape == _shape(found.jobs) and client.state(found.project.id).recipe == found.recipe
             and client.worker_stopped(found.project.id) == found.stopped)
     return dataclasses.replace(found, jobs=jobs), not same
+
+
+def _shape(jobs: Sequence[Any]) -> list[tuple[int, str]]:
+    """What of the jobs the page below the bar depends on; that one has begun shows in the bar alone."""
+    return [(j.id, "active" if j.state in ("queued", "running") else j.state) for j in jobs]
 
 
 def _bar(page: str, found: Bench | None) -> None:

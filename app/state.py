@@ -32,6 +32,7 @@ class Desk:
     error: str = ""
     notice: str = ""
     recipe_error: str = ""
+    readied: int = 0  # the worker process that was asked to get ready
 
 
 @dataclass

@@ -50,7 +50,7 @@ def draw() -> None:
 def _go_on(found: Bench) -> None:
     """While nothing else is to be done: the curve for predictions, or scores for the meters; nobody has to ask for them."""
     client = state.client()
-    if found.active:
+    if found.active or _readied(found):
         return
     verb, asked = prediction.VERB, prediction.automatic(client, found)
     if asked is None and prediction.scores_for(client, found) is None:
@@ -60,6 +60,18 @@ def _go_on(found: Bench) -> None:
     if asked is not None:
         client.submit(found.project.id, verb, asked)
         st.session_state["again"] = True
+
+
+def _readied(found: Bench) -> bool:
+    """Lets a worker, once, run the recipe whose figures are known: the first move is then as quick as later ones. True when begun."""
+    client, desk = state.client(), state.window().desk(found.project.id)
+    worker = client.worker_pid(found.project.id) or 0
+    if worker in (0, desk.readied) or found.report is None or not benches.measurable(found) or found.stopped:
+        return False
+    desk.readied = worker
+    client.submit(found.project.id, "ready", {"recipe": found.recipe})
+    st.session_state["again"] = True
+    return True
 
 
 def _rack(found: Bench, desk: Desk) -> None:
