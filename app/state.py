@@ -4,6 +4,7 @@ Functions that change a `Desk` are pure enough to test without Streamlit; only t
 """
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -32,6 +33,7 @@ class Desk:
     error: str = ""
     notice: str = ""
     recipe_error: str = ""
+    moved_at: float = 0.0  # of the last edit here, on the machine's monotonic clock
     readied: int = 0  # the worker process that was asked to get ready
 
 
@@ -63,6 +65,7 @@ def take_selection(desk: Desk, doc: Mapping[str, Any] | None, count: int) -> boo
 def moved(desk: Desk, error: str = "") -> None:
     """After an edit: the table's own marks are answered, and an error, if any, is shown."""
     desk.rev += 1
+    desk.moved_at = time.monotonic()
     desk.error = error
 
 

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import importlib.util
+import time
 from collections.abc import Callable
 from importlib import import_module
 
@@ -19,6 +20,7 @@ from app.state import Desk
 from app.table import change_setting, layers_data
 from app.track_record import Track, track_record
 
+REST = 5.0  # seconds after an edit within which another one is likely
 GRAPH = "app.app_pages.graph_view"
 
 
@@ -52,6 +54,9 @@ def _go_on(found: Bench) -> None:
     client = state.client()
     if found.active or _readied(found):
         return
+    busy_hand = time.monotonic() - state.window().desk(found.project.id).moved_at < REST
+    if busy_hand and prediction.curve_for(client, found) is not None:
+        return  # a better fit can wait; the measurement of the next move should not wait for it
     verb, asked = prediction.VERB, prediction.automatic(client, found)
     if asked is None and prediction.scores_for(client, found) is None:
         seen = View()
