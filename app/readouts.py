@@ -40,6 +40,11 @@ def samples_of(bench: Bench) -> int:
     return int(((bench.model or {}).get("data", {}).get("evaluation") or {}).get("samples") or 0)
 
 
+def whole(bench: Bench) -> bool:
+    """Whether the figures are of all samples: reported, or measured while the layers' figures are still to come."""
+    return bench.report is not None or (bench.partial is not None and int(bench.partial.get("samples") or 0) == samples_of(bench))
+
+
 def badge(bench: Bench, said: Predicted | None = None, solo: int = 0) -> tuple[str, str, str]:
     """Kind, text and meaning of the badge beside the accuracy."""
     report, job = current(bench), bench.measuring
@@ -48,7 +53,7 @@ def badge(bench: Bench, said: Predicted | None = None, solo: int = 0) -> tuple[s
     if bench.report is not None:
         return ("solo measured" if solo else "measured", f"solo {solo}" if solo else "measured",
                 f"{alone}Measured on {seen:,} samples of the evaluation data")
-    if job is not None and bench.partial is not None and seen == samples_of(bench):  # what is still to come are the layers' figures
+    if job is not None and whole(bench):
         return ("solo measured" if solo else "measured", f"solo {solo}" if solo else "measured",
                 f"{alone}Measured on {seen:,} samples of the evaluation data; the layers' SQNR follows")
     if job is not None and bench.partial is not None:
@@ -111,7 +116,7 @@ def drop(bench: Bench, said: Predicted | None = None) -> Part:
     resolved = ends is None or ends[0] > 0 or ends[1] < 0
     title = ("Float minus quantized on the same samples: above zero is a loss. 95 % paired interval. "
              + ("" if resolved else "Below resolution: the interval includes zero. ") + _was(said, unit))
-    return _drop(unit, float(found["value"]), ends, flips, "filled" if bench.report is not None else "half", title)
+    return _drop(unit, float(found["value"]), ends, flips, "filled" if whole(bench) else "half", title)
 
 
 def _was(said: Predicted | None, unit: str) -> str:

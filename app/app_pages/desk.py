@@ -1,16 +1,14 @@
 """Desk: the rack, under it the selected layer, and beside that the table, the graph, the history or the recipe."""
 from __future__ import annotations
 
-import importlib.util
 import time
 from collections.abc import Callable
-from importlib import import_module
 
 import streamlit as st
 
 from app import bench as benches
 from app import markup, numbers, prediction, rack, rack_edits, readouts, recipes, shell, state
-from app.app_pages import calibration, inspector, recipe_panel
+from app.app_pages import calibration, graph_view, inspector, recipe_panel
 from app.bench import Bench
 from app.components.layers import layers
 from app.components.rack import rack as rack_component
@@ -21,7 +19,6 @@ from app.table import change_setting, layers_data
 from app.track_record import Track, track_record
 
 REST = 5.0  # seconds after an edit within which another one is likely
-GRAPH = "app.app_pages.graph_view"
 
 
 def draw() -> None:
@@ -100,10 +97,7 @@ def _record(track: Track, unit: str) -> str:
 
 def _panels() -> dict[str, Callable[[Bench, Desk], None]]:
     """What can stand at the right, by name."""
-    panels: dict[str, Callable[[Bench, Desk], None]] = {"Table": _table}
-    if importlib.util.find_spec(GRAPH) is not None:
-        panels["Graph"] = import_module(GRAPH).draw
-    return panels | {"History": recipe_panel.history, "Recipe": recipe_panel.editor}
+    return {"Table": _table, "Graph": graph_view.draw, "History": recipe_panel.history, "Recipe": recipe_panel.editor}
 
 
 def _table(found: Bench, desk: Desk) -> None:

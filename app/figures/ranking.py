@@ -19,8 +19,37 @@ def bars_figure(
     c, count = tokens(theme), len(rows)
     drawn = [r for r in rows if r.value is not None and not r.below]
     place = {r.item: count - 1 - i for i, r in enumerate(rows)}
-    full = [shade(theme, "off" if noise else r.step, 1.0) if not noise else c["tick"] for r in drawn]
-    bar = {
+    top = max((r.high or r.value or 0.0 for r in drawn), default=0.0)
+    shapes = [upright(fair * scale, c["text3"], "dot")] if fair and fair < 1.6 * top else []  # far beyond the bars it would flatten them
+    y = {
+        "range": [-0.6, count - 0.4],
+        "tickvals": list(place.values()),
+        "showgrid": False,
+        "ticks": "",
+        "ticktext": [f"<b>{r.label}</b>" if r.item == selected else r.label for r in rows],
+    }
+    wide = 16 + 6 * max((len(r.label) for r in rows), default=4)
+    return {
+        "data": [_bars(theme, drawn, place, noise, scale), *_words(theme, rows, place)],
+        "layout": layout(
+            theme,
+            {"title": title, "nticks": 6, "rangemode": "tozero", "exponentformat": "power"},
+            y,
+            height=max(count, 6) * ROW + 44,
+            shapes=[*shapes, *_band(theme, place, selected)],
+            annotations=_notes(theme, rows, place),
+            hovermode="closest",
+            dragmode=False,
+            margin={"l": min(wide, 170), "r": 46, "t": 4, "b": 36},
+        ),
+    }
+
+
+def _bars(theme: str, drawn: Sequence[Row], place: Mapping[str, int], noise: bool, scale: float) -> Figure:
+    """Filled bars are exact, hollow ones estimates; grey where the order is noise."""
+    c = tokens(theme)
+    full = [c["tick"] if noise else shade(theme, r.step, 1.0) for r in drawn]
+    return {
         "type": "bar",
         "orientation": "h",
         "x": [(r.value or 0) * scale for r in drawn],
@@ -36,45 +65,15 @@ def bars_figure(
         "error_x": scaled(errors(drawn, theme), scale),
         "hovertemplate": "<b>%{customdata[0]}</b><br>%{customdata[2]}<extra></extra>",
     }
-    top = max((r.high or r.value or 0.0 for r in drawn), default=0.0)
-    shapes = [upright(fair * scale, c["text3"], "dot")] if fair and fair < 1.6 * top else []  # far beyond the bars it would flatten them
-    if selected in place:
-        shapes.append(
-            {
-                "type": "rect",
-                "xref": "paper",
-                "x0": 0,
-                "x1": 1,
-                "y0": place[selected] - 0.5,
-                "y1": place[selected] + 0.5,
-                "layer": "below",
-                "fillcolor": c["select"],
-                "line": {"width": 0},
-            }
-        )
-    y = {
-        "range": [-0.6, count - 0.4],
-        "tickvals": list(place.values()),
-        "showgrid": False,
-        "ticks": "",
-        "ticktext": [f"<b>{r.label}</b>" if r.item == selected else r.label for r in rows],
-    }
-    wide = 16 + 6 * max((len(r.label) for r in rows), default=4)
-    x = {"title": title, "nticks": 6, "rangemode": "tozero", "exponentformat": "power"}
-    return {
-        "data": [bar, *_words(theme, rows, place)],
-        "layout": layout(
-            theme,
-            x,
-            y,
-            height=max(count, 6) * ROW + 44,
-            shapes=shapes,
-            annotations=_notes(theme, rows, place),
-            hovermode="closest",
-            dragmode=False,
-            margin={"l": min(wide, 170), "r": 46, "t": 4, "b": 36},
-        ),
-    }
+
+
+def _band(theme: str, place: Mapping[str, int], selected: str) -> list[Figure]:
+    """Behind the selected bar."""
+    if selected not in place:
+        return []
+    ends = {"y0": place[selected] - 0.5, "y1": place[selected] + 0.5}
+    across = {"type": "rect", "xref": "paper", "x0": 0, "x1": 1, "layer": "below"}
+    return [across | ends | {"fillcolor": tokens(theme)["select"], "line": {"width": 0}}]
 
 
 def _words(theme: str, rows: Sequence[Row], place: Mapping[str, int]) -> list[Figure]:

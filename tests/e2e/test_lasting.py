@@ -11,7 +11,7 @@ import pytest
 
 from engine.store import Store
 from tests.e2e.conftest import Desk, Server
-from tests.e2e.test_main_job import figures, measured, open_sample
+from tests.e2e.test_main_job import create_project, figures, measured, open_sample
 from tests.graphs import deep_net
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(480)]
@@ -68,11 +68,7 @@ def test_three_hundred_layers(desk: Desk, tmp_path: Path) -> None:
     samples = np.random.default_rng(0).normal(size=(64, 1, 12, 12)).astype(np.float32)
     np.savez(data, x=samples, labels=np.arange(64) % 10)
     page = desk.page
-    page.goto(f"{desk.url}?page=projects")
-    for role, path in (("models/net.onnx", model), ("data/evaluation.npz", data), ("data/calibration.npz", data)):
-        page.get_by_placeholder(f"or a server path: /{role}").fill(str(path))
-        page.keyboard.press("Tab")
-    page.get_by_role("button", name="Create project").click()
+    create_project(desk, model, data)
     begin = time.monotonic()
     page.wait_for_url("**page=model**")
     page.get_by_role("link", name="Desk", exact=True).click()

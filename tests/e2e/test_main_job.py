@@ -35,6 +35,16 @@ def open_sample(desk: Desk) -> str:
     return re.search(r"project=([^&]+)", desk.page.url).group(1)  # type: ignore[union-attr]
 
 
+def create_project(desk: Desk, model: Path, data: Path) -> None:
+    """Brings a model and its data by server path, through the form."""
+    page = desk.page
+    page.goto(f"{desk.url}?page=projects")
+    for role, path in (("models/net.onnx", model), ("data/evaluation.npz", data), ("data/calibration.npz", data)):
+        page.get_by_placeholder(f"or a server path: /{role}").fill(str(path))
+        page.keyboard.press("Tab")
+    page.get_by_role("button", name="Create project").click()
+
+
 def measured(page: Any) -> None:
     """Waits until the figures belong to the recipe on the desk."""
     page.wait_for_selector(".badge.measured", timeout=120_000)

@@ -12,7 +12,7 @@ import pytest
 from app import recipes
 from engine.store import Store
 from tests.e2e.conftest import Desk, keep
-from tests.e2e.test_main_job import figures, measured, open_sample
+from tests.e2e.test_main_job import create_project, figures, measured, open_sample
 from tests.graphs import deep_net
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(480)]
@@ -130,11 +130,7 @@ def test_three_hundred_layers_open_in_one_view_drag_paint_fold_and_scroll(desk: 
     onnx.save(deep_net(), model)
     np.savez(data, x=np.random.default_rng(0).normal(size=(64, 1, 12, 12)).astype(np.float32))
     page = desk.page
-    page.goto(f"{desk.url}?page=projects")
-    for role, path in (("models/net.onnx", model), ("data/evaluation.npz", data), ("data/calibration.npz", data)):
-        page.get_by_placeholder(f"or a server path: /{role}").fill(str(path))
-        page.keyboard.press("Tab")
-    page.get_by_role("button", name="Create project").click()
+    create_project(desk, model, data)
     page.wait_for_url("**page=model**")
     page.get_by_role("link", name="Desk", exact=True).click()
     page.wait_for_function("window.__rack?.draws > 0 && window.__rack.S.n === 299", timeout=120_000)
