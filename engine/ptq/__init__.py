@@ -1,5 +1,5 @@
 """Post-training techniques: one file each, one signature, registered by the type of their config."""
 from engine.ptq import fold_batch_norm as _fold_batch_norm  # noqa: F401  (importing registers the technique)
-from engine.ptq.technique import StepReport, apply_steps, available, steps_of
+from engine.ptq.technique import LayerChange, StepReport, apply_step, apply_steps, available, registered, setting, steps_of
 
-__all__ = ["StepReport", "apply_steps", "available", "steps_of"]
+__all__ = ["LayerChange", "StepReport", "apply_step", "apply_steps", "available", "registered", "setting", "steps_of"]

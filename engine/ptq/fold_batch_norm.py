@@ -29,7 +29,7 @@ class FoldBatchNorm:
     """There is nothing to set: the fold is exact."""
 
 
-@technique("fold_batch_norm", FoldBatchNorm)
+@technique("fold_batch_norm", FoldBatchNorm, looks_at="graph")
 def fold_batch_norm(sim: QuantSim, data: Samples | None, config: FoldBatchNorm, progress: Progress) -> StepReport:
     """Folds every BatchNormalization it can, in float64; the graph's function changes by rounding alone (<= 1e-4 of range)."""
     model = sim.model.clone()
@@ -45,7 +45,7 @@ def fold_batch_norm(sim: QuantSim, data: Samples | None, config: FoldBatchNorm, 
     if changes:
         sim.model = model
         sim.graph_changed()
-    return StepReport("fold_batch_norm", tuple(changes), tuple(warnings))
+    return StepReport("fold_batch_norm", tuple(changes), tuple(warnings), equivalent=True)
 
 
 def _fold_backward(model: Model, norm: ir.Node) -> str | None:

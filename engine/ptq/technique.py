@@ -6,62 +6,149 @@ and the registry is keyed by that type.
 """
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
-from typing import Any
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, Literal
 
 from engine.errors import BadInput, nearest
 from engine.progress import Progress, part, silent
 from engine.recipe import Recipe
 from engine.recipe.parts import STEP_NAMES, Step
+from engine.recipe.text import thaw
 from engine.sim.calibration import Samples
 from engine.sim.quantsim import QuantSim
 
 DEFAULT_STEPS = (Step("fold_batch_norm"),)
 
 
+LooksAt = Literal["graph", "data", "precision"]
+
+
+@dataclass(frozen=True)
+class LayerChange:
+    """What a step did to one layer.
+
+    Attributes:
+        layer: its name.
+        before: of `unit`, before the step; None where nothing was measured.
+        after: the same after it.
+        unit: what the two numbers are, with its direction in words where it is not SQNR: "dB" (of the layer's output on
+            calibration data against the float model; higher is better), "range ratio", …
+        note: what else there is to say, in words.
+    """
+
+    layer: str
+    before: float | None = None
+    after: float | None = None
+    unit: str = "dB"
+    note: str = ""
+
+
 @dataclass(frozen=True)
 class StepReport:
-    """What a step did: one line per change, in words; `seconds` are wall time."""
+    """What a step did.
+
+    Attributes:
+        name: of the step.
+        changes: one line per change, in words.
+        warnings: what it could not do, in words.
+        seconds: wall time.
+        options: what the recipe sets.
+        layers: before and after, layer by layer.
+        equivalent: the step promises that the float model's function is the same (up to rounding, 1e-4 of range).
+    """
 
     name: str
     changes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     seconds: float = 0.0
     options: Mapping[str, Any] = field(default_factory=dict)
+    layers: tuple[LayerChange, ...] = ()
+    equivalent: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for reports."""
-        return {"name": self.name, "changes": list(self.changes), "warnings": list(self.warnings),
-                "seconds": self.seconds, "options": dict(self.options)}
+        return {"name": self.name, "changes": list(self.changes), "warnings": list(self.warnings), "seconds": self.seconds,
+                "options": dict(self.options), "layers": [asdict(change) for change in self.layers],
+                "equivalent": self.equivalent}
 
 
 Technique = Callable[[QuantSim, Samples | None, Any, Progress], StepReport]
-_CONFIGS: dict[str, type[Any]] = {}
-_TECHNIQUES: dict[type[Any], Technique] = {}
 
 
-def technique(name: str, config: type[Any]) -> Callable[[Technique], Technique]:
-    """Registers a technique under its step name and its config's type."""
+@dataclass(frozen=True)
+class Registered:
+    """A technique: its step name, config type, function, and what its result depends on beside its options."""
+
+    name: str
+    config: type[Any]
+    run: Technique
+    looks_at: LooksAt
+
+
+_BY_NAME: dict[str, Registered] = {}
+_BY_CONFIG: dict[type[Any], Registered] = {}
+
+
+def technique(name: str, config: type[Any], looks_at: LooksAt = "precision") -> Callable[[Technique], Technique]:
+    """Registers a technique under its step name and its config's type.
+
+    `looks_at`: "graph" where the weights alone decide (folding), "data" where calibration data do too, "precision" where the
+    recipe's types and ranges do as well. A result is used again for every recipe that agrees in what the technique looks at.
+    """
     def add(function: Technique) -> Technique:
-        _CONFIGS[name] = config
-        _TECHNIQUES[config] = function
+        _BY_NAME[name] = _BY_CONFIG[config] = Registered(name, config, function, looks_at)
         return function
     return add
 
 
+def setting(default: Any, doc: str, minimum: float | None = None, maximum: float | None = None,
+            choices: tuple[Any, ...] | None = None) -> Any:
+    """A field of a technique's config: `doc` is one sentence with unit and direction; forms and help are made from it."""
+    return field(default=default, metadata={"doc": doc, "min": minimum, "max": maximum, "choices": choices})
+
+
+def check_settings(config: Any) -> None:
+    """For a config's `__post_init__`: types, bounds and choices as its fields declare them; raises `BadInput`."""
+    for one in fields(config):
+        value, meta = getattr(config, one.name), one.metadata
+        where = f"{type(config).__name__}.{one.name}"
+        if meta.get("choices") is not None and value not in meta["choices"]:
+            raise BadInput(f"{where} is {value!r}: expected one of {', '.join(str(c) for c in meta['choices'])}")
+        if isinstance(one.default, bool) != isinstance(value, bool) or isinstance(one.default, str) != isinstance(value, str):
+            raise BadInput(f"{where} is {value!r}: expected a value like {one.default!r}")
+        if isinstance(one.default, (int, float)) and not isinstance(one.default, bool):
+            _check_number(where, one.default, value, meta.get("min"), meta.get("max"))
+
+
+def _check_number(where: str, default: float, value: Any, low: float | None, high: float | None) -> None:
+    whole = isinstance(default, int)
+    if not isinstance(value, (int, float)) or not math.isfinite(value) or (whole and value != int(value)):
+        raise BadInput(f"{where} is {value!r}: expected a {'whole ' if whole else ''}number like {default}")
+    if (low is not None and value < low) or (high is not None and value > high):
+        ends = f"{'' if low is None else f'at least {low:g}'}{' and ' if None not in (low, high) else ''}" \
+               f"{'' if high is None else f'at most {high:g}'}"
+        raise BadInput(f"{where} is {value}: expected {ends}")
+
+
+def registered(name: str) -> Registered:
+    """The technique of a step name; raises `BadInput` where there is none."""
+    if name not in _BY_NAME:
+        known = f"It is planned; here are: {', '.join(_BY_NAME)}." if name in STEP_NAMES else nearest(name, _BY_NAME)
+        raise BadInput(f"steps: there is no step {name!r} in this version. {known}")
+    return _BY_NAME[name]
+
+
 def available() -> dict[str, type[Any]]:
     """Step name → config type of the techniques that exist."""
-    return dict(_CONFIGS)
+    return {name: one.config for name, one in _BY_NAME.items()}
 
 
 def build(step: Step) -> Any:
     """The config of a recipe's step; raises `BadInput` for steps and options that do not exist."""
-    if step.name not in _CONFIGS:
-        known = f"It is planned; here are: {', '.join(_CONFIGS)}." if step.name in STEP_NAMES else nearest(step.name, _CONFIGS)
-        raise BadInput(f"steps: there is no step {step.name!r} in this version. {known}")
-    config = _CONFIGS[step.name]
+    config = registered(step.name).config
     names = [f.name for f in fields(config)]
     for key in step.options:
         if key not in names:
@@ -74,12 +161,17 @@ def steps_of(recipe: Recipe) -> tuple[Step, ...]:
     return DEFAULT_STEPS if recipe.steps is None else recipe.steps
 
 
+def apply_step(sim: QuantSim, step: Step, data: Samples | None, progress: Progress = silent) -> StepReport:
+    """Runs one step on `sim`; its report has the wall time and the recipe's options."""
+    config = build(step)
+    begin = time.perf_counter()
+    found = _BY_CONFIG[type(config)].run(sim, data, config, progress)
+    return replace(found, name=step.name, seconds=time.perf_counter() - begin, options=thaw(step.options))
+
+
 def apply_steps(sim: QuantSim, data: Samples | None, progress: Progress = silent) -> tuple[StepReport, ...]:
-    """Runs the recipe's steps in order on `sim`."""
-    steps = [(step, build(step)) for step in steps_of(sim.recipe)]
-    reports = []
-    for i, (step, config) in enumerate(steps):
-        begin = time.perf_counter()
-        report = _TECHNIQUES[type(config)](sim, data, config, part(progress, i / len(steps), (i + 1) / len(steps)))
-        reports.append(StepReport(step.name, report.changes, report.warnings, time.perf_counter() - begin, dict(step.options)))
-    return tuple(reports)
+    """Runs the recipe's steps in order on `sim`. All are checked before the first runs."""
+    steps = steps_of(sim.recipe)
+    for step in steps:
+        build(step)
+    return tuple(apply_step(sim, step, data, part(progress, i / len(steps), (i + 1) / len(steps))) for i, step in enumerate(steps))

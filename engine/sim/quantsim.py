@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Mapping
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,6 +27,7 @@ from engine.recipe import Recipe
 from engine.sim.bias import bias_encodings
 from engine.sim.calibration import Samples, Statistics, gather, merged
 from engine.sim.chain import Chain
+from engine.sim.pins import NO_PINS, Pins
 from engine.sim.quantization import Quantization
 from engine.targets import ActivationPlan, Placement, Plan, Target, WeightPlan, load_target, place, resolve
 
@@ -37,6 +39,7 @@ class QuantSim:
         model: the graph, which steps may change (then they call `graph_changed`).
         statistics: of the calibration data, by tensor; empty before `calibrate`.
         fixed: encodings set from outside (frozen or overridden), by tensor or initializer name.
+        kept: where steps keep what they finished (`engine.ptq.kept_layers.LayerCache`); None keeps nothing.
     """
 
     def __init__(self, model: Model, recipe: Recipe, target: Target | None = None, strict: bool = False) -> None:
@@ -46,13 +49,17 @@ class QuantSim:
         self.strict = strict
         self.statistics: Statistics = {}
         self.fixed: dict[str, Encoding] = {}
+        self.kept: Any = None
+        self._pins: Pins = NO_PINS
         self._weights: dict[tuple[str, str], Encoding] = {}
         self._activations: dict[tuple[str, str], Encoding] = {}
         self.graph_changed()
 
     def graph_changed(self) -> None:
-        """After a step has edited the graph: everything derived from it is made anew. Statistics of old values go."""
+        """After a step has edited the graph: everything derived from it is made anew. Statistics of old values go,
+        and pins whose weight is another now."""
         self.model.changed()
+        self._pins = self._pins.holding(self.model)
         self._forget("plan", "chain")
         self._placements: dict[str, Placement] = {}
         self.statistics, self._weights, self._activations = {}, {}, {}
@@ -147,6 +154,22 @@ class QuantSim:
             self.fixed.pop(name, None)
         self._quantization = None
 
+    @property
+    def pinned(self) -> dict[str, Encoding]:
+        """What `pin` set and still holds, by initializer."""
+        return self._pins.encodings
+
+    def pin(self, name: str, encoding: Encoding) -> None:
+        """A step's encoding for the weight as it is now (set the weight first). It moves along to other recipes, and is used
+        while the plan's type, symmetry and granularity of that weight are the encoding's. `override` beats it."""
+        self._pins = self._pins.having(self.model, name, encoding)
+        self._quantization = None
+
+    def unpin(self, names: Iterable[str] | None = None) -> None:
+        """Drops pins (all of them by default): the encodings follow from the weights' values again."""
+        self._pins = self._pins.without(names)
+        self._quantization = None
+
     def run(self, feeds: Mapping[str, np.ndarray], watch: Iterable[str] = ()) -> dict[str, np.ndarray]:
         """Outputs and watched tensors of the quantized graph, in ONNX Runtime."""
         return self.chain.run(self.quantization, feeds, watch)
@@ -197,6 +220,9 @@ class QuantSim:
     def _weight(self, plan: WeightPlan) -> Encoding:
         if isinstance(plan.dtype, Float):
             return Encoding(plan.dtype)
+        pinned = self._pins.of(plan)
+        if pinned is not None:
+            return pinned
         key = (plan.initializer, repr((plan.dtype, plan.symmetry, plan.granularity, plan.method)))
         if key not in self._weights:
             weight = torch.from_numpy(np.array(self.model.constant(plan.initializer)))
