@@ -18,6 +18,7 @@ from engine.graph.layers import int_attribute, weight_axes, weight_index
 from engine.graph.model import Model
 from engine.progress import Progress
 from engine.ptq.technique import StepReport, technique
+from engine.ptq.weights import alone, array, attribute, owns_weight, register, set_bias, set_constant
 from engine.sim.calibration import Samples
 from engine.sim.quantsim import QuantSim
 
@@ -52,30 +53,30 @@ def _fold_backward(model: Model, norm: ir.Node) -> str | None:
     """Equation 1. Needs a layer whose only reader is the norm, and a weight that only it reads."""
     source = norm.inputs[0]
     layer = source.producer() if source is not None else None
-    if source is None or layer is None or layer.op_type not in FOLDABLE or not _alone(source) or not _owns_weight(layer):
+    if source is None or layer is None or layer.op_type not in FOLDABLE or not alone(source) or not owns_weight(layer):
         return None
-    if layer.op_type == "Gemm" and float(_attribute(layer, "beta", 1.0)) != 1.0:
+    if layer.op_type == "Gemm" and float(attribute(layer, "beta", 1.0)) != 1.0:
         return None
     index = weight_index(layer)
     weight = layer.inputs[index] if index is not None else None
     if weight is None or index != 1:
         return None
     scale, shift = _affine(norm)
-    data = _array(weight)
+    data = array(weight)
     if layer.op_type == "MatMul" and (data.ndim != 2 or len(model.shapes.get(str(source.name), ())) != 2):
         return None
     new = _scaled_output(layer, data, scale)
     if new is None:
         return None
-    _set(model, weight, new)
+    set_constant(weight, new)
     if layer.op_type == "MatMul":
         _becomes_add(model, norm, shift)
         return str(layer.name)
     bias = layer.inputs[2] if len(layer.inputs) > 2 else None
     if bias is not None and (bias.const_value is None or len(bias.uses()) > 1):
         return None
-    old = _array(bias) if bias is not None else np.zeros_like(shift)
-    _set_bias(model, layer, old * scale + shift)
+    old = array(bias) if bias is not None else np.zeros_like(shift)
+    set_bias(model, layer, old * scale + shift)
     _remove(norm, layer.outputs[0])
     return str(layer.name)
 
@@ -86,7 +87,7 @@ def _fold_forward(model: Model, norm: ir.Node) -> str | None:
     if len(users) != 1 or norm.outputs[0].is_graph_output():
         return None
     layer, place = users[0].node, users[0].idx
-    if layer.op_type not in ("Conv", "Gemm") or place != 0 or not _owns_weight(layer) or weight_index(layer) != 1:
+    if layer.op_type not in ("Conv", "Gemm") or place != 0 or not owns_weight(layer) or weight_index(layer) != 1:
         return None
     pads = layer.attributes.get("pads")
     auto = layer.attributes.get("auto_pad")
@@ -94,15 +95,15 @@ def _fold_forward(model: Model, norm: ir.Node) -> str | None:
         (pads is not None and any(pads.as_ints())) or (auto is not None and auto.as_string() not in ("NOTSET", "VALID"))
     ):
         return None
-    if layer.op_type == "Gemm" and (int_attribute(layer, "transA", 0) or float(_attribute(layer, "beta", 1.0)) != 1.0):
+    if layer.op_type == "Gemm" and (int_attribute(layer, "transA", 0) or float(attribute(layer, "beta", 1.0)) != 1.0):
         return None
     scale, shift = _affine(norm)
     weight, bias = layer.inputs[1], layer.inputs[2] if len(layer.inputs) > 2 else None
     if weight is None or (bias is not None and (bias.const_value is None or len(bias.uses()) > 1)):
         return None
-    new, moved = _scaled_input(layer, _array(weight), scale, shift)
-    _set(model, weight, new)
-    _set_bias(model, layer, (_array(bias) if bias is not None else np.zeros_like(moved)) + moved)
+    new, moved = _scaled_input(layer, array(weight), scale, shift)
+    set_constant(weight, new)
+    set_bias(model, layer, (array(bias) if bias is not None else np.zeros_like(moved)) + moved)
     source = norm.inputs[0]
     assert source is not None
     ir.convenience.replace_all_uses_with(norm.outputs[0], source)
@@ -112,8 +113,8 @@ def _fold_forward(model: Model, norm: ir.Node) -> str | None:
 
 def _affine(norm: ir.Node) -> tuple[np.ndarray, np.ndarray]:
     """(s, beta - mean s) in float64."""
-    gamma, beta, mean, var = (_array(value) for value in norm.inputs[1:5])
-    scale = gamma / np.sqrt(var + float(_attribute(norm, "epsilon", 1e-5)))
+    gamma, beta, mean, var = (array(value) for value in norm.inputs[1:5])
+    scale = gamma / np.sqrt(var + float(attribute(norm, "epsilon", 1e-5)))
     return scale, beta - mean * scale
 
 
@@ -137,7 +138,7 @@ def _scaled_input(layer: ir.Node, weight: np.ndarray, scale: np.ndarray, shift: 
     if layer.op_type == "Gemm":
         transposed = int_attribute(layer, "transB", 0)
         rows = weight if transposed else weight.T
-        alpha = float(_attribute(layer, "alpha", 1.0))
+        alpha = float(attribute(layer, "alpha", 1.0))
         new, moved = rows * scale, rows @ shift * alpha
         return (new if transposed else new.T), moved
     groups = int_attribute(layer, "group", 1)
@@ -151,7 +152,7 @@ def _scaled_input(layer: ir.Node, weight: np.ndarray, scale: np.ndarray, shift: 
 
 def _becomes_add(model: Model, norm: ir.Node, shift: np.ndarray) -> None:
     name = f"{norm.name}_bias"
-    value = _register(model, name, shift)
+    value = register(model, name, shift)
     add = ir.node(
         "Add",
         [norm.inputs[0], value],
@@ -163,28 +164,7 @@ def _becomes_add(model: Model, norm: ir.Node, shift: np.ndarray) -> None:
     _remove(norm, add.outputs[0])
 
 
-def _set_bias(model: Model, layer: ir.Node, bias: np.ndarray) -> None:
-    if len(layer.inputs) > 2 and layer.inputs[2] is not None:
-        _set(model, layer.inputs[2], bias)
-        return
-    value = _register(model, f"{layer.name}_bias", bias)
-    if len(layer.inputs) < 3:
-        layer.resize_inputs(3)
-    layer.replace_input_with(2, value)
 
-
-def _register(model: Model, name: str, data: np.ndarray) -> ir.Value:
-    while name in model.graph.initializers:
-        name += "_"
-    array = np.ascontiguousarray(data, dtype=np.float32)
-    tensor = ir.tensor(array, name=name)
-    value = ir.Value(name=name, shape=ir.Shape(array.shape), type=ir.TensorType(ir.DataType.FLOAT), const_value=tensor)
-    model.graph.register_initializer(value)
-    return value
-
-
-def _set(model: Model, value: ir.Value, data: np.ndarray) -> None:
-    value.const_value = ir.tensor(np.ascontiguousarray(data, dtype=np.float32), name=str(value.name))
 
 
 def _remove(norm: ir.Node, source: ir.Value) -> None:
@@ -200,22 +180,3 @@ def _remove(norm: ir.Node, source: ir.Value) -> None:
 def _drop(norm: ir.Node) -> None:
     assert norm.graph is not None
     norm.graph.remove(norm, safe=True)
-
-
-def _alone(value: ir.Value | None) -> bool:
-    return value is not None and len(value.uses()) == 1 and not value.is_graph_output()
-
-
-def _owns_weight(layer: ir.Node) -> bool:
-    weight = layer.inputs[1] if len(layer.inputs) > 1 else None
-    return weight is not None and weight.const_value is not None and len(weight.uses()) == 1
-
-
-def _array(value: ir.Value | None) -> np.ndarray:
-    assert value is not None and value.const_value is not None
-    return value.const_value.numpy().astype(np.float64)
-
-
-def _attribute(node: ir.Node, name: str, default: float) -> float:
-    attribute = node.attributes.get(name)
-    return default if attribute is None else attribute.as_float()
