@@ -83,6 +83,13 @@ def _some(args: dict[str, Any], kinds: dict[str, type]) -> dict[str, Any]:
     return found
 
 
+def _techniques() -> dict[str, Any]:
+    """What the page Repair makes its menu and its forms from."""
+    from engine.ptq.describe import describe
+
+    return describe()
+
+
 def _question(args: dict[str, Any]) -> Any:
     from engine.analysis.sensitivity.kinds import Question
     from engine.quant.precision import Precision
@@ -96,6 +103,7 @@ def _question(args: dict[str, Any]) -> Any:
 VERBS: dict[str, Callable[[Any, dict[str, Any], Reporter], Any]] = {
     "open": lambda s, a, r: s.open(progress=r),
     "graph": lambda s, a, r: s.graph(progress=r),
+    "steps": lambda s, a, r: _techniques(),
     "float": lambda s, a, r: s.float_value(progress=r),
     "resolve": lambda s, a, r: s.resolve(_recipe(a), progress=r),
     "measure": lambda s, a, r: s.measure(_recipe(a), progress=r, partial=r.partial),

@@ -19,7 +19,7 @@ MAX_COMMAND = 4_000_000
 SUPERSEDED = "superseded by a newer one"
 SUPERSEDING = ("measure", "resolve")
 # What a person waits for, the quickest first: these go before all other verbs, and run between the batches of those.
-QUICK = {"open": 0, "resolve": 0, "layer": 1, "measure": 2}
+QUICK = {"open": 0, "steps": 0, "resolve": 0, "layer": 1, "measure": 2}
 LAST = 9
 _GRACE = 0.5
 

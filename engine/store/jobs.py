@@ -17,7 +17,7 @@ from engine.store.records import Job
 INTERRUPTED = ("The workbench was stopped while {doing}. Nothing in the project was lost. "
                "Start it again to go on.")
 _DOING = {"open": "opening the model", "graph": "drawing the network", "float": "measuring the float model",
-          "resolve": "resolving the recipe",
+          "steps": "listing the techniques", "resolve": "resolving the recipe",
           "measure": "measuring", "calibrate": "calibrating", "layer": "looking at a layer",
           "quantize": "quantizing", "verify": "verifying", "sensitivity": "scoring layers", "diagnose": "looking for causes",
           "compare": "comparing two runs", "curve": "fitting the curve of predictions",
