@@ -12,6 +12,7 @@ from itertools import takewhile
 from typing import Any
 
 from app import recipes
+from app.prediction import Curve, Rows
 from app.recipe_command import export_folder
 from engine.errors import BadInput, MixdownError
 
@@ -42,6 +43,8 @@ class Bench:
     scored: bool = False  # its layers have scores, for whatever recipe
     exported: bool = False
     audition: str = ""  # what is measured instead of the recipe while layers are soloed; never saved
+    curve: Curve | None = None  # what predictions are read off, and the scores that they sum: `curves.learned` finds both
+    scores: tuple[str, Rows] | None = None
 
     @cached_property
     def doc(self) -> recipes.Doc:
@@ -168,12 +171,15 @@ def measurable(bench: Bench) -> bool:
     return bench.project.evaluation is not None
 
 
-def ensure(client: Any, bench: Bench) -> bool:
-    """Starts what is missing; true when something was started. A worker that died waits for its Restart button."""
+def ensure(client: Any, bench: Bench) -> list[int]:
+    """Starts what is missing; the numbers of the jobs. A worker that died waits for its Restart button."""
     todo = [] if bench.stopped else wanted(bench)
-    for verb, args in todo:
-        client.submit(bench.project.id, verb, args)
-    return bool(todo)
+    return [client.submit(bench.project.id, verb, args) for verb, args in todo]
+
+
+def seen(job: Any) -> int:
+    """How many samples the figures of a measurement that runs are of, so far."""
+    return int((job.partial or {}).get("samples") or 0)
 
 
 def remeasure(client: Any, bench: Bench) -> None:

@@ -6,7 +6,7 @@ from any thread. What is wrong with an input is a `MixdownError` whose words can
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -234,6 +234,10 @@ class Client:
         self._runner.wait(number, timeout)
         return self.job(number)
 
+    def wait_for(self, numbers: Sequence[int], timeout: float, enough: Callable[[Job], bool]) -> None:
+        """Waits until each of these jobs is finished or tells enough, at most `timeout` seconds."""
+        self._runner.wait_for(numbers, timeout, enough)
+
     def result(self, number: int) -> dict[str, Any] | None:
         """What a finished job has found; to be read, not changed."""
         job = self.job(number)
@@ -283,6 +287,10 @@ class Client:
     def worker_pid(self, project: str) -> int | None:
         """The process id of the project's worker, where it has one."""
         return self._runner.pid(project)
+
+    def worker_warm(self, project: str) -> bool:
+        """Whether the project's worker has measured already: a measurement of a small edit is then a matter of moments."""
+        return self._runner.warm(project)
 
     def worker_stopped(self, project: str) -> str:
         """Why the worker ended by itself, or cannot work, in words that can be shown; empty where it can."""

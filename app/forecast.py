@@ -2,19 +2,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from app import prediction, recipes
 from app.bench import Bench
 from app.prediction import Predicted
 
 
-def forecast(client: Any, found: Bench, solo: Sequence[int] = ()) -> Predicted | None:
+def forecast(found: Bench, solo: Sequence[int] = ()) -> Predicted | None:
     """The prediction; None where there is no curve for this recipe yet."""
-    if not found.layers:
-        return None
-    curve = prediction.curve_for(client, found)
-    return None if curve is None else prediction.predict(curve, precisions(found, solo))
+    return None if found.curve is None or not found.layers else prediction.predict(found.curve, precisions(found, solo))
 
 
 def precisions(found: Bench, solo: Sequence[int] = ()) -> dict[str, str]:

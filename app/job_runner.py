@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,14 +19,16 @@ from engine.store.files import disk_errors
 
 KILL_AFTER = 5.0
 MAX_WORKERS = 3
+WARMING = ("measure", "ready")
 OnResult = Callable[[Job, dict[str, Any]], None]
 
 
 @dataclass
 class _Seat:
-    """A project's worker and why it ended; `jobs` are those that it has not answered, oldest first."""
+    """A project's worker and why it ended; `jobs` are those that it has not answered, oldest first; `warm` once it has measured."""
 
     worker: WorkerProcess | None = None
+    warm: bool = False
     stopped: str = ""
     ending: str = ""  # set before this runner ends the worker itself: "closed" or "cancelled"
     used: float = 0.0
@@ -52,6 +54,7 @@ class JobRunner:
                 return
             self._make_room(project)
             seat.stopped = seat.ending = ""
+            seat.warm = False
             command = ["-m", "engine.worker", "--home", str(self.store.home), "--project", project]
             command += ["--session", self._session] if self._session else []
             log = self.store.projects.folder(project) / "worker.log"
@@ -88,8 +91,12 @@ class JobRunner:
 
     def wait(self, number: int, timeout: float) -> Job | None:
         """Waits until the job is finished, at most `timeout` seconds."""
-        self._live.wait(number, timeout)
+        self.wait_for([number], timeout, lambda job: False)
         return self.job(number)
+
+    def wait_for(self, numbers: Sequence[int], timeout: float, enough: Callable[[Job], bool]) -> None:
+        """Waits until each of these jobs is finished or tells enough, at most `timeout` seconds."""
+        self._live.wait(numbers, timeout, enough)
 
     def cancel(self, number: int) -> None:
         """Asks the worker to stop a job, and stops the worker if it does not within five seconds."""
@@ -146,6 +153,12 @@ class JobRunner:
             seat = self._seats.get(project)
             return seat.worker.pid if seat is not None and seat.worker is not None else None
 
+    def warm(self, project: str) -> bool:
+        """Whether the project's worker has measured already, so that the next measurement is quick."""
+        with self._lock:
+            seat = self._seats.get(project)
+            return seat is not None and seat.worker is not None and seat.warm
+
     def stopped(self, project: str) -> str:
         """Why the project's worker ended by itself, in words; empty where it did not."""
         with self._lock:
@@ -198,6 +211,7 @@ class JobRunner:
                              message=words if state == "cancelled" else "")
 
     def _result(self, seat: _Seat, job: Job, value: dict[str, Any]) -> None:
+        seat.warm = seat.warm or job.verb in WARMING
         try:
             run = self.store.runs.add(job.project, job.fingerprint, job.verb, value)
             if self._on_result is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -60,10 +60,11 @@ class LiveJobs:
                     fraction=min(max(float(fraction), 0.0), 1.0) if isinstance(fraction, (int, float)) else 0.0,
                     eta=float(eta) if isinstance(eta, (int, float)) else None)
 
-    def wait(self, number: int, timeout: float) -> None:
-        """Waits until the job is finished, at most `timeout` seconds."""
+    def wait(self, numbers: Sequence[int], timeout: float, enough: Callable[[Job], bool]) -> None:
+        """Waits until each of these jobs is over or tells enough, at most `timeout` seconds."""
         with self._changed:
-            self._changed.wait_for(lambda: (job := self._jobs.get(number)) is None or not job.active, timeout)
+            self._changed.wait_for(lambda: all((job := self._jobs.get(n)) is None or not job.active or enough(job) for n in numbers),
+                                   timeout)
 
     def forget(self, project: str) -> None:
         """Drops the jobs of a project that is being deleted."""

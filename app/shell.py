@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 import streamlit as st
 
 from app import bench as benches
-from app import choices, guide, markup, notices, press, recipes, slots, state, tour, tray
+from app import choices, curves, guide, markup, notices, press, recipes, slots, state, tour, tray
 from app.bench import Bench
 from app.components.readout import readout
 from app.forecast import forecast
@@ -21,6 +21,7 @@ from engine.errors import MixdownError
 LOG = logging.getLogger(__name__)
 POLL = 0.25
 QUICK = 0.1  # while a measurement runs, which somebody waits for
+PATIENCE = 0.25  # seconds that a page waits for a warm worker's first figures, to be drawn once with them and not twice
 IDLE = 3.0  # seconds between looks while nothing runs: another window may have edited, the worker may have died
 Data = dict[str, Any]
 
@@ -85,8 +86,12 @@ def _opened(page: str) -> Bench | None:
         desk = window.desk(project)
         solo = desk.solo if page == "desk" else ()
         found = benches.load(client, project, desk.current, solo)
-        if benches.ensure(client, found):
+        begun = benches.ensure(client, found)
+        if begun and client.worker_warm(project):
+            client.wait_for(begun, PATIENCE, lambda job: benches.seen(job) > 0)
+        if begun:
             found = benches.load(client, project, desk.current, solo)
+        found = curves.learned(client, found)
     except MixdownError as error:
         window.error = str(error)
         return None
@@ -115,6 +120,8 @@ def _bar(page: str, found: Bench | None) -> None:
     """
     whole, again = st.session_state.pop("whole", False), st.session_state.pop(press.PRESSED, False)
     if found is not None:
+        if not whole and not again:
+            _news(state.client(), st.session_state.get("bench"))
         found, changed = pulse(state.client(), found)
         st.session_state["bench"] = found
         again = again or changed
@@ -123,6 +130,13 @@ def _bar(page: str, found: Bench | None) -> None:
     if whole:
         st.session_state["again"] = again
     readout(bar_data(page, found), _on_bar)
+
+
+def _news(client: Any, shown: Bench | None) -> None:
+    """While a measurement runs: waits a moment for it to tell more than the bar shows, so that it is drawn as soon as it does."""
+    job = None if shown is None else shown.measuring
+    if job is not None:
+        client.wait_for([job.id], QUICK, lambda now: benches.seen(now) != benches.seen(job))
 
 
 def bar_data(page: str, found: Bench | None) -> Data:
@@ -137,7 +151,7 @@ def bar_data(page: str, found: Bench | None) -> Data:
         # The revision makes the data of a fruitless edit differ too, so that the bar takes back its "moving".
         desk = state.window().desk(found.project.id)
         rev, solo = desk.rev, desk.solo if found.audition else []
-        data |= readout_data(found, choices.targets(), forecast(client, found, solo), len(solo))
+        data |= readout_data(found, choices.targets(), forecast(found, solo), len(solo))
         data |= {"projects": names, "rev": rev, "ack": desk.rack.ack}
         data["slots"] = slots.slots_data(client, found, metric(found)[1])
     return data

@@ -13,6 +13,7 @@ from typing import Any
 
 from app import prediction
 from app.bench import Bench
+from app.curves import VERB
 from app.sensitivity import ask
 
 LAST = 20
@@ -91,7 +92,7 @@ _pairs: OrderedDict[tuple[str, int, int], Pair | None] = OrderedDict()
 
 def track_record(client: Any, found: Bench, last: int = LAST) -> Track:
     """The record of a project's last predictions; what was read once is remembered."""
-    curves = [(run, facts) for run in client.runs(found.project.id, prediction.VERB) if (facts := _of_run(client, run)) is not None]
+    curves = [(run, facts) for run in client.runs(found.project.id, VERB) if (facts := _of_run(client, run)) is not None]
     pairs: list[Pair] = []
     for run in reversed(client.runs(found.project.id, "measure")):
         facts = _of_run(client, run)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import streamlit as st
 
 from app import bench as benches
-from app import markup, numbers, prediction, rack, rack_edits, readouts, recipes, shell, state
+from app import curves, markup, numbers, rack, rack_edits, readouts, recipes, shell, state
 from app.app_pages import calibration, graph_view, inspector, recipe_panel
 from app.bench import Bench
 from app.components.layers import layers
@@ -52,10 +52,10 @@ def _go_on(found: Bench) -> None:
     if found.active or _readied(found):
         return
     busy_hand = time.monotonic() - state.window().desk(found.project.id).moved_at < REST
-    if busy_hand and prediction.curve_for(client, found) is not None:
+    if busy_hand and found.curve is not None:
         return  # a better fit can wait; the measurement of the next move should not wait for it
-    verb, asked = prediction.VERB, prediction.automatic(client, found)
-    if asked is None and prediction.scores_for(client, found) is None:
+    verb, asked = curves.VERB, curves.automatic(client, found)
+    if asked is None and found.scores is None:
         seen = View()
         seen.with_data(ask.measurable(found))
         verb, asked = ask.VERB, ask.automatic(found, seen, ask.gather(client, found, seen))
@@ -65,10 +65,11 @@ def _go_on(found: Bench) -> None:
 
 
 def _readied(found: Bench) -> bool:
-    """Lets a worker, once, run the recipe whose figures are known: the first move is then as quick as later ones. True when begun."""
+    """Lets a worker that has measured nothing yet run the recipe whose figures are known: the first move is then as quick as later
+    ones. True when begun."""
     client, desk = state.client(), state.window().desk(found.project.id)
     worker = client.worker_pid(found.project.id) or 0
-    if worker in (0, desk.readied) or found.report is None or not benches.measurable(found) or found.stopped:
+    if worker in (0, desk.readied) or client.worker_warm(found.project.id) or found.report is None or found.stopped:
         return False
     desk.readied = worker
     client.submit(found.project.id, "ready", {"recipe": found.recipe})
@@ -78,9 +79,8 @@ def _readied(found: Bench) -> bool:
 
 def _rack(found: Bench, desk: Desk) -> None:
     client = state.client()
-    curve = prediction.curve_for(client, found)
-    known = rack.Known(prediction.scores_for(client, found), curve, readouts.metric(found)[1])
-    note = _record(track_record(client, found, 12), known.unit) if curve is not None else ""
+    known = rack.Known(found.scores, found.curve, readouts.metric(found)[1])
+    note = _record(track_record(client, found, 12), known.unit) if found.curve is not None else ""
     other = client.slots(found.project.id).other
     live = rack.live(found, desk.rack, desk.selected, desk.current, desk.solo, note, other.recipe if other is not None else None)
     rack_component(rack.rack_data(found, desk.rack, state.theme(), live, known), _on_rack, _on_rack_act)

@@ -48,12 +48,12 @@ def draw(found: Bench, desk: Desk, height: int = 0) -> None:
     elif drawing.get("note") or not drawing["nodes"]:
         st.html(markup.title("Network", "") + markup.text(str(drawing.get("note") or "There is nothing to draw.")))
     else:
-        _shown(client, found, desk, drawing, height)
+        _shown(found, desk, drawing, height)
 
 
-def _shown(client: Any, found: Bench, desk: Desk, drawing: Mapping[str, Any], height: int) -> None:
+def _shown(found: Bench, desk: Desk, drawing: Mapping[str, Any], height: int) -> None:
     try:
-        data = graph_data(client, found, desk, drawing, of(found.project.id), height)
+        data = graph_data(found, desk, drawing, of(found.project.id), height)
     except TangledError:
         st.html(markup.title("Network", "") + markup.text("This network is so tangled that a picture of it would show nothing."))
         return
@@ -71,14 +71,14 @@ def _ask(client: Any, found: Bench) -> None:
         st.session_state["again"] = True  # the frame begins to watch the job
 
 
-def graph_data(client: Any, found: Bench, desk: Desk, drawing: Mapping[str, Any], view: GraphView, height: int) -> dict[str, Any]:
+def graph_data(found: Bench, desk: Desk, drawing: Mapping[str, Any], view: GraphView, height: int) -> dict[str, Any]:
     """All that the component shows. What a browser has been sent once is not sent again, unless it says that it lacks it."""
     wanted = (block_names(drawing) if len(drawing["nodes"]) > MANY else []) if view.folded is None else view.folded
     folded = known_folds(drawing, wanted)
     place = number(drawing, folded, view.aspect)
     data: dict[str, Any] = {
         "theme": state.theme(), "graph": drawing["hash"], "place": place, "folded": sorted(folded), "height": height,
-        "sel": desk.selected, "cur": desk.current, "rev": view.rev, "ack": view.ack, "live": live(client, found, drawing),
+        "sel": desk.selected, "cur": desk.current, "rev": view.rev, "ack": view.ack, "live": live(found, drawing),
     }
     if drawing["hash"] not in view.sent:
         data["facts"] = facts(drawing, found.layers)

@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from app import layer_plots, layer_words, markup, prediction, press, state, words
+from app import layer_plots, layer_words, markup, press, state, words
 from app.bench import Bench
 from app.components.plots import plots
 from app.rack import bits
@@ -52,13 +52,11 @@ def _ladder(found: Bench, layer: Mapping[str, Any]) -> layer_plots.Plot | None:
 
 def scores_of(found: Bench) -> Scores:
     """The additive scores that are known, with the budget that the curve gives."""
-    client = state.client()
-    curve = prediction.curve_for(client, found)
-    known = ask.gather(client, found, View(mode="one-on"))
+    known, budget = ask.gather(state.client(), found, View(mode="one-on")), budget_of(found.curve)
     if known.estimate or known.exact:
-        return _ordered(replace(cells.merge(known.estimate, known.exact), budget=budget_of(curve)))
-    told = prediction.scores_for(client, found)
-    return Scores() if told is None else _ordered(replace(cells.of_rows(told[1], told[0] != "exact"), budget=budget_of(curve)))
+        return _ordered(replace(cells.merge(known.estimate, known.exact), budget=budget))
+    told = found.scores
+    return Scores() if told is None else _ordered(replace(cells.of_rows(told[1], told[0] != "exact"), budget=budget))
 
 
 def _ordered(scores: Scores) -> Scores:

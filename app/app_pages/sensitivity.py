@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from app import bench as benches
-from app import markup, press, shell, state
+from app import curves, markup, press, shell, state
 from app.app_pages import sensitivity_controls as controls
 from app.app_pages import sensitivity_side as side
 from app.bench import Bench
@@ -47,13 +47,13 @@ def _body(project: str, live: bool) -> None:
     """All below the bar; asks again by itself while a job runs."""
     press.anew()
     client, seen, desk = state.client(), view.of(project), state.window().desk(project)
-    found = benches.load(client, project, desk.current)
+    found = curves.learned(client, benches.load(client, project, desk.current))
     with st.container(key="panel_question"):
         with st.container(key="sens_controls", horizontal=True, gap="small", vertical_alignment="bottom"):
             controls.question(found, seen)
             known = ask.gather(client, found, seen)
             again = bool(found.active) != live or ask.automatic(found, seen, known) is not None
-            again = (seen.side == "Layer" and benches.ensure(client, found)) or again
+            again = (seen.side == "Layer" and bool(benches.ensure(client, found))) or again
             scores = controls.answer(found, seen, known)
         controls.status(found, seen, known, scores)
     precision = rows.shown_precision(scores, seen.precision, "")

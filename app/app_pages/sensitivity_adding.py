@@ -7,20 +7,19 @@ from typing import Any
 
 import streamlit as st
 
-from app import markup, numbers, prediction, press, state
+from app import curves, markup, numbers, press, state
 from app.bench import Bench
 from app.sensitivity import adding, panel_words
 
 
 def draw(found: Bench) -> None:
     """The tab's content."""
-    client = state.client()
-    curve = prediction.curve_for(client, found)
+    client, curve = state.client(), found.curve
     st.html(markup.title("Do the scores add up?", f"for the recipe in use, {len(found.layers)} layers"))
     if curve is None:
         st.html(markup.text(adding.INTRO + " The scores that predictions sum are not there yet: they come once the Desk has been idle."))
         return
-    asked = prediction.additivity(found, curve)
+    asked = curves.additivity(found, curve)
     result = client.latest(found.project.id, adding.VERB, asked["recipe"], **{k: v for k, v in asked.items() if k != "recipe"})
     if result is not None:
         _result(result)

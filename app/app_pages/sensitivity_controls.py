@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from app import markup, numbers, prediction, press, state
+from app import markup, numbers, press, state
 from app.bench import Bench
 from app.sensitivity import ask, cells, files, panel_words, rows, view
 from app.sensitivity.budget import budget_of
@@ -36,7 +36,7 @@ def question(found: Bench, seen: View) -> None:
 
 def answer(found: Bench, seen: View, known: ask.Known) -> Scores:
     """Which score is shown, Run or Cancel, files; returns the scores."""
-    bears = budget_of(prediction.curve_for(state.client(), found))
+    bears = budget_of(found.curve)
     scores = replace(cells.merge(known.estimate, known.exact, seen.score), budget=bears)
     kinds = list(scores.available) or [seen.score]
     place = kinds.index(scores.score) if scores.score in kinds else 0

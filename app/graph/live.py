@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from app import prediction
 from app.bench import Bench
 from app.graph.marks import kind, marks
 from app.graph.picture import Drawing, block_names, chains_of
@@ -95,12 +94,12 @@ def types(drawing: Drawing, resolved: Mapping[str, Any]) -> list[Any]:
     return coded(found)
 
 
-def live(client: Any, bench: Bench, drawing: Drawing) -> Data:
+def live(bench: Bench, drawing: Drawing) -> Data:
     """All that an edit changes."""
     resolved = bench.resolved or bench.resolved_before or {}
-    budget = budget_of(prediction.curve_for(client, bench)).nats
+    budget = budget_of(bench.curve).nats
     placed = marks(drawing, resolved.get("changes") or [])
-    return layer_columns(bench, prediction.scores_for(client, bench), budget) | {
+    return layer_columns(bench, bench.scores, budget) | {
         "types": types(drawing, resolved), "changes": resolved.get("boundaries"),
         "marks": [[m.edge, m.node, int(m.begins)] for m in placed], "said": coded([m.words for m in placed]),
     }

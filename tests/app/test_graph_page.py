@@ -45,15 +45,15 @@ def opened(client: Client, tmp_path: Path) -> tuple[benches.Bench, dict[str, Any
 def test_a_picture_travels_once(client: Client, tmp_path: Path) -> None:
     found, drawing = opened(client, tmp_path)
     view, desk = GraphView(), Desk()
-    first, second = (graph_data(client, found, desk, drawing, view, 0) for _ in range(2))
+    first, second = (graph_data(found, desk, drawing, view, 0) for _ in range(2))
     assert {"facts", "places"} <= first.keys() and first["places"]["id"] == first["place"]
     assert not {"facts", "places"} & second.keys()
     act(found, desk, view, {"a": "fold", "folded": ["features.0", "no.such.block"], "aspect": 2.2})
-    third = graph_data(client, found, desk, drawing, view, 0)
+    third = graph_data(found, desk, drawing, view, 0)
     assert "facts" not in third and third["folded"] == ["features.0"]
     assert [b[4] for b in third["places"]["folded"]] == ["features.0"]
     act(found, desk, view, {"a": "lacks"})
-    assert {"facts", "places"} <= graph_data(client, found, desk, drawing, view, 0).keys()
+    assert {"facts", "places"} <= graph_data(found, desk, drawing, view, 0).keys()
 
 
 def test_one_selection_for_all_views_and_odd_messages_change_nothing(client: Client, tmp_path: Path) -> None:
@@ -69,7 +69,7 @@ def test_one_selection_for_all_views_and_odd_messages_change_nothing(client: Cli
 
 def test_live_columns_say_requested_effective_and_why(client: Client, tmp_path: Path) -> None:
     found, drawing = opened(client, tmp_path)
-    said = live(client, found, drawing)
+    said = live(found, drawing)
 
     def value(key: str, i: int) -> Any:
         distinct, at = said[key]

@@ -11,7 +11,7 @@ import numpy as np
 import playwright
 import pytest
 
-from app import prediction, track_record
+from app import curves, prediction, track_record
 
 NODE = Path(playwright.__file__).parent / "driver" / "node"
 STATIC = Path(__file__).parents[2] / "app" / "static"
@@ -136,65 +136,65 @@ def bench(doc: dict[str, Any] | None = None, jobs: tuple[Any, ...] = ()) -> Any:
 
 def asked_exact(found: Any, samples: int) -> dict[str, Any]:
     """The question of the page Sensitivity, answered in full."""
-    return prediction.ask.arguments(found, prediction.View(mode="one-on"), samples=samples, racing=False)
+    return curves.ask.arguments(found, curves.View(mode="one-on"), samples=samples, racing=False)
 
 
 def test_the_estimate_is_fitted_first_and_again_after_measurements_and_after_an_exact_sweep() -> None:
     store, found = Store(), bench()
-    first = prediction.automatic(store, found)
+    first = curves.automatic(store, found)
     assert first is not None and first["kind"] == "estimate" and first["measurements"] == 0
     store.results.append(("curve", first, curve(kind="estimate")))
-    assert prediction.automatic(store, found) is None
-    assert prediction.curve_for(store, found)["kind"] == "estimate"  # type: ignore[index]
+    assert curves.automatic(store, found) is None
+    assert curves.curve_for(store, found)["kind"] == "estimate"  # type: ignore[index]
     for _ in range(4):
         store.add("measure", 1.0, {})
-    again = prediction.automatic(store, found)
+    again = curves.automatic(store, found)
     assert again == first | {"measurements": 3}
-    assert prediction.curve_for(store, found) is not None, "until the new fit is there the old one serves"
+    assert curves.curve_for(store, found) is not None, "until the new fit is there the old one serves"
     store.results.append(("sensitivity", asked_exact(found, 128), {"scores": []}))
-    exact = prediction.automatic(store, found)
+    exact = curves.automatic(store, found)
     assert exact is not None and exact["kind"] == "exact" and exact["score_samples"] == 128
     store.results.append(("curve", exact, curve()))
-    assert prediction.curve_for(store, found)["kind"] == "exact"  # type: ignore[index]
-    assert prediction.automatic(store, found) is None
+    assert curves.curve_for(store, found)["kind"] == "exact"  # type: ignore[index]
+    assert curves.automatic(store, found) is None
 
 
 def test_an_edit_of_a_layer_keeps_the_curve_and_another_precision_is_scored_too() -> None:
     store = Store()
-    plain = prediction.arguments(bench())
+    plain = curves.arguments(bench())
     store.results.append(("curve", plain, curve()))
-    assert prediction.curve_for(store, bench({"mixdown": 1, "layers": {"a": "w4a8"}, "bypass": ["b"]})) is not None
+    assert curves.curve_for(store, bench({"mixdown": 1, "layers": {"a": "w4a8"}, "bypass": ["b"]})) is not None
     other = bench({"mixdown": 1, "layers": {"a": {"precision": "w3a8"}}})
-    assert prediction.arguments(other)["precisions"] == [*plain["precisions"], "w3a8"]
-    assert prediction.curve_for(store, other) is not None, "the curve without it serves until the new one is there"
-    assert prediction.automatic(store, other) == prediction.arguments(other)
-    assert prediction.curve_for(store, bench({"mixdown": 1, "calibration": {"method": "mse"}})) is None
+    assert curves.arguments(other)["precisions"] == [*plain["precisions"], "w3a8"]
+    assert curves.curve_for(store, other) is not None, "the curve without it serves until the new one is there"
+    assert curves.automatic(store, other) == curves.arguments(other)
+    assert curves.curve_for(store, bench({"mixdown": 1, "calibration": {"method": "mse"}})) is None
 
 
 def test_the_check_of_sums_asks_for_the_recipe_on_the_desk_and_the_scores_of_its_curve() -> None:
     found = bench({"mixdown": 1, "candidates": ["w8a8", "w4a8"]})
     found.recipe = "mixdown: 1\nprecision: w4a8\n"
-    asked = prediction.additivity(found, curve(score={"samples": 128}))
+    asked = curves.additivity(found, curve(score={"samples": 128}))
     assert asked["recipe"] == found.recipe and asked["precisions"] == ["w8a8", "w4a8"]
     assert asked["kind"] == "exact" and asked["score_samples"] == 128
 
 
 def test_what_was_tried_or_runs_is_not_started_again() -> None:
-    asked = prediction.arguments(bench())
+    asked = curves.arguments(bench())
     for state in ("failed", "cancelled", "running", "queued"):
         job = SimpleNamespace(verb="curve", args=asked, state=state, partial=None)
-        assert prediction.automatic(Store(), bench(jobs=(job,))) is None
-    assert prediction.automatic(Store(), bench({"mixdown": 1, "candidates": ["fp32"]})) is None
+        assert curves.automatic(Store(), bench(jobs=(job,))) is None
+    assert curves.automatic(Store(), bench({"mixdown": 1, "candidates": ["fp32"]})) is None
 
 
 def test_the_scores_are_the_curves_else_those_of_the_page() -> None:
     store, found = Store(), bench()
-    assert prediction.scores_for(store, found) is None
+    assert curves.scores_for(store, found, None) is None
     rows = [{"layer": "a", "precision": "w8a8", "metric": m, "value": v} for m, v in (("kl", 0.5), ("mse", 9.0))]
     store.results.append(("sensitivity", asked_exact(found, 64), {"scores": rows}))
-    assert prediction.scores_for(store, found) == ("exact", {"a": {"w8a8": 0.5}})
-    job = SimpleNamespace(verb="curve", args=prediction.arguments(found), state="running", partial=curve(kind="estimate", enough=False))
-    assert prediction.scores_for(store, bench(jobs=(job,)))[0] == "estimate"  # type: ignore[index]
+    assert curves.scores_for(store, found, None) == ("exact", {"a": {"w8a8": 0.5}})
+    job = SimpleNamespace(verb="curve", args=curves.arguments(found), state="running", partial=curve(kind="estimate", enough=False))
+    assert curves.scores_for(store, bench(jobs=(job,)), None)[0] == "estimate"  # type: ignore[index]
 
 
 def report(precision: str, drop: float, **recipe: Any) -> dict[str, Any]:

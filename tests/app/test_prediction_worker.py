@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app import bench, prediction, recipes, samples, track_record
+from app import bench, curves, prediction, recipes, samples, track_record
 from app.client import Client
 
 pytestmark = pytest.mark.slow
@@ -39,9 +39,9 @@ def test_predicted_then_measured(client: Client) -> None:
     start = client.state(project.id).recipe
     for verb, args in (("open", {}), ("measure", {"recipe": start})):
         done(client, client.submit(project.id, verb, args))
-    asked = prediction.automatic(client, bench.load(client, project.id))
+    asked = curves.automatic(client, bench.load(client, project.id))
     assert asked is not None and asked["kind"] == "estimate"
-    first = done(client, client.submit(project.id, prediction.VERB, asked))
+    first = done(client, client.submit(project.id, curves.VERB, asked))
     assert first["enough"] and any(p["label"] == "measured on 2000 samples" for p in first["points"]), "the measurement is in the fit"
 
     layers = [x["name"] for x in bench.load(client, project.id).layers]
@@ -50,7 +50,7 @@ def test_predicted_then_measured(client: Client) -> None:
         client.edit(project.id, recipes.write(recipes.set_precision(found.doc, names, precision, found.layers)), "edit")
         recipe = client.state(project.id).recipe
         resolved = done(client, client.submit(project.id, "resolve", {"recipe": recipe}))
-        curve = prediction.curve_for(client, bench.load(client, project.id))
+        curve = curves.curve_for(client, bench.load(client, project.id))
         assert curve is not None
         said = prediction.predict(curve, prediction.precisions_of(resolved["layers"], recipes.base(recipes.read(recipe))))
         report = done(client, client.submit(project.id, "measure", {"recipe": recipe}))
@@ -60,9 +60,9 @@ def test_predicted_then_measured(client: Client) -> None:
 
     record = track_record.track_record(client, bench.load(client, project.id))
     assert len(record.pairs) == record.inside == 3 and record.worst is not None and record.worst < 0.02
-    again = prediction.automatic(client, bench.load(client, project.id))
+    again = curves.automatic(client, bench.load(client, project.id))
     assert again is not None and again["measurements"] == 3
-    second = done(client, client.submit(project.id, prediction.VERB, again))
+    second = done(client, client.submit(project.id, curves.VERB, again))
     assert len(second["points"]) == len(first["points"]) + 3 and second["seconds"] < first["seconds"]
 
 
@@ -70,7 +70,7 @@ def test_a_measurement_passes_a_curve_that_is_being_made(client: Client) -> None
     project = own_project(client)
     start = client.state(project.id).recipe
     done(client, client.submit(project.id, "measure", {"recipe": start}))
-    slow = client.submit(project.id, prediction.VERB, prediction.arguments(bench.load(client, project.id)) | {"mixtures": 200})
+    slow = client.submit(project.id, curves.VERB, curves.arguments(bench.load(client, project.id)) | {"mixtures": 200})
     other = recipes.write(recipes.read(start) | {"precision": "w4a8"})
     report = done(client, client.submit(project.id, "measure", {"recipe": other}))
     assert client.job(slow).active, "the measurement was answered between two batches of the curve"
