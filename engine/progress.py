@@ -5,8 +5,10 @@
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 Progress = Callable[[float, str], None]
 
@@ -17,7 +19,44 @@ def silent(fraction: float, message: str) -> None:
 
 def part(progress: Progress, start: float, stop: float) -> Progress:
     """The progress of a sub-job that fills `start`..`stop` of the whole."""
-    return lambda fraction, message: progress(start + (stop - start) * fraction, message)
+    return _Part(progress, start, stop)
+
+
+def tell(progress: Progress, figures: Mapping[str, Any]) -> None:
+    """Live figures of a job (a loss, say) for whoever listens; costs nothing where nobody does."""
+    listener = getattr(progress, "tell", None)
+    if listener is not None:
+        listener(figures)
+
+
+class _Part:
+    """A progress within another; figures go through it."""
+
+    def __init__(self, whole: Progress, start: float, stop: float) -> None:
+        self._whole, self._start, self._stop = whole, start, stop
+
+    def __call__(self, fraction: float, message: str) -> None:
+        self._whole(self._start + (self._stop - self._start) * fraction, message)
+
+    def tell(self, figures: Mapping[str, Any]) -> None:
+        tell(self._whole, figures)
+
+
+class Heard:
+    """A progress whose figures go to `listener`, at most `rate` times a second (the last of a burst may be left out)."""
+
+    def __init__(self, progress: Progress, listener: Callable[[Mapping[str, Any]], None], rate: float = 4.0) -> None:
+        self._progress, self._listener, self._pause = progress, listener, 1.0 / rate
+        self._last = -1e9
+
+    def __call__(self, fraction: float, message: str) -> None:
+        self._progress(fraction, message)
+
+    def tell(self, figures: Mapping[str, Any]) -> None:
+        now = time.monotonic()
+        if now - self._last >= self._pause:
+            self._last = now
+            self._listener(figures)
 
 
 class Later(Exception):
