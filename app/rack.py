@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app import recipes
+from app import master, recipes
 from app.bench import Bench
 from app.rack_codec import LETTERS, pack, pack_set
 from app.rack_edits import Memory, shown_by
@@ -124,12 +124,13 @@ def live(bench: Bench, memory: Memory, selected: Iterable[int], current: int, so
     names, asked = detents(bench), bench.asked
     place = {p: i for i, p in enumerate(names)}
     effective, extra, why = _effective(bench, asked, place)
-    cost = (bench.outcome or bench.resolved_before or {}).get("cost") or {}
+    cost = (bench.outcome or bench.resolved_before or bench.before or {}).get("cost") or {}
     full = cost.get("fp32_size_bytes") or sum(int(x.get("fp32_size_bytes") or 0) for x in bench.layers)
-    token = memory.remember(shown_by(asked), names)
+    token = memory.remember(shown_by(asked, recipes.base(bench.doc)), names)
     return {"ack": memory.ack, "memory": memory.name, "token": token, "base": place[recipes.base(bench.doc)],
             "prec": pack([place.get(r.precision, place[recipes.base(bench.doc)]) for r in asked]),
             "eff": pack(effective), "extra": extra, "why": why, "mute": pack_set(i for i, r in enumerate(asked) if r.bypassed),
+            "stay": pack_set(master.staying(bench.doc, asked)),
             "solo": pack_set(solo), "sel": pack_set(selected), "cur": current,
             "size": cost.get("size_bytes") or _about(bench), "fp32": full,
             "exact": bench.outcome is not None, "other": None if other is None else _requested(bench, other, place),

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from app import recipes
+from app import master, recipes
 from app.rack_codec import unpack, unpack_set
 
 KEPT = 40  # states that a document may still refer to
@@ -19,10 +19,11 @@ KEPT = 40  # states that a document may still refer to
 
 @dataclass(frozen=True)
 class Shown:
-    """What the rack showed, or shows: the precision that each layer asks for, and the layers kept in float."""
+    """What the rack showed, or shows: the precision that each layer asks for, the layers kept in float, and the base."""
 
     precisions: tuple[str, ...]
     muted: frozenset[int]
+    base: str
 
 
 @dataclass
@@ -66,16 +67,17 @@ class Asked:
     solo: list[int]
     precisions: Mapping[int, str]
     muted: Mapping[int, bool]
+    base: str = ""  # where the master was moved to; empty where it stays
 
 
 def shown(doc: recipes.Doc, layers: Sequence[Mapping[str, Any]]) -> Shown:
     """What a recipe shows on the rack."""
-    return shown_by(recipes.requests(doc, layers))
+    return shown_by(recipes.requests(doc, layers), recipes.base(doc))
 
 
-def shown_by(asked: Sequence[recipes.Request]) -> Shown:
+def shown_by(asked: Sequence[recipes.Request], base: str) -> Shown:
     """The same from what each layer asks for."""
-    return Shown(tuple(r.precision for r in asked), frozenset(i for i, r in enumerate(asked) if r.bypassed))
+    return Shown(tuple(r.precision for r in asked), frozenset(i for i, r in enumerate(asked) if r.bypassed), base)
 
 
 def take(memory: Memory, said: Mapping[str, Any] | None, count: int) -> Asked | None:
@@ -91,17 +93,25 @@ def take(memory: Memory, said: Mapping[str, Any] | None, count: int) -> Asked | 
         return None
     if known is None or len(places) != count or any(not 0 <= p < len(names) for p in places):
         return None
-    now = Shown(tuple(names[p] for p in places), frozenset(unpack_set(str(said.get("mute") or ""), count)))
+    base = names[place] if 0 <= (place := int(said.get("base", -1))) < len(names) else known.base
+    now = Shown(tuple(names[p] for p in places), frozenset(unpack_set(str(said.get("mute") or ""), count)), base)
     before = memory.last[1] if memory.last and memory.last[0] == token else known
     memory.last = (token, now)
     selected, current = unpack_set(str(said.get("sel") or ""), count), min(max(int(said.get("cur") or 0), 0), count - 1)
-    moved = {i: p for i, (p, q) in enumerate(zip(now.precisions, before.precisions, strict=True)) if p != q}
     muted = {i: i in now.muted for i in sorted(now.muted ^ before.muted)}
-    return Asked(selected, current, unpack_set(str(said.get("solo") or ""), count), moved, muted)
+    return Asked(selected, current, unpack_set(str(said.get("solo") or ""), count), _moved(now, before), muted,
+                 base if base != before.base else "")
+
+
+def _moved(now: Shown, before: Shown) -> dict[int, str]:
+    """The layers that the hand moved; those that went along with the base are not among them."""
+    pairs = enumerate(zip(now.precisions, before.precisions, strict=True))
+    return {i: p for i, (p, q) in pairs if p != q and (now.base == before.base or (p, q) != (now.base, before.base))}
 
 
 def edited(doc: recipes.Doc, asked: Asked, layers: Sequence[Mapping[str, Any]]) -> tuple[recipes.Doc, str]:
     """The recipe with these changes, and the line of history for them (empty where nothing changes)."""
+    doc = master.to_new_base(doc, asked.base, layers) if asked.base else doc
     here = shown(doc, layers)
     silent, moved = here.muted, {i: p for i, p in asked.precisions.items() if here.precisions[i] != p}
     target = {i for i in silent if asked.muted.get(i, True)} | {i for i, on in asked.muted.items() if on}
@@ -113,8 +123,9 @@ def edited(doc: recipes.Doc, asked: Asked, layers: Sequence[Mapping[str, Any]]) 
         follows = precision == recipes.base(doc)
         new = recipes.to_base(new, names, layers) if follows else recipes.set_precision(new, names, precision, layers)
     new = _mutes(new, target, layers)
-    return new, _label(groups, [str(layers[i]["name"]) for i, on in asked.muted.items() if on],
-                       [str(layers[i]["name"]) for i, on in asked.muted.items() if not on], recipes.base(doc))
+    said = _label(groups, [str(layers[i]["name"]) for i, on in asked.muted.items() if on],
+                  [str(layers[i]["name"]) for i, on in asked.muted.items() if not on], recipes.base(doc))
+    return new, "; ".join(p for p in (master.label(asked.base) if asked.base else "", said) if p)
 
 
 def _mutes(doc: recipes.Doc, target: set[int], layers: Sequence[Mapping[str, Any]]) -> recipes.Doc:

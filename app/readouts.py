@@ -144,7 +144,7 @@ def _place(value: float) -> float:
 
 def costs(bench: Bench) -> tuple[Part, Part]:
     """Size and compute, exact for the recipe once it is resolved."""
-    known = (bench.outcome or bench.resolved_before or {}).get("cost")
+    known = (bench.outcome or bench.resolved_before or bench.before or {}).get("cost")
     if not known:
         empty: Part = {"num": "\u2013", "unit": "", "sub": [], "fill": 0, "title": ""}
         return empty, empty

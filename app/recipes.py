@@ -23,11 +23,12 @@ START = "mixdown: 1\ntarget: htp_v73\nprecision: w8a8\n"
 
 @dataclass(frozen=True)
 class Request:
-    """What the recipe says about one layer: `own` tells whether it says so for this layer at all."""
+    """What the recipe says about one layer: `own` tells whether it says so for this layer at all, `line` whether under `layers`."""
 
     precision: str
     own: bool
     bypassed: bool
+    line: bool
 
 
 def read(text: str) -> Doc:
@@ -81,7 +82,7 @@ def requests(doc: Mapping[str, Any], layers: Sequence[Mapping[str, Any]]) -> lis
     for layer in layers:
         met, wanted = rules.of(layer)
         bypassed = muted.of(layer)[0]
-        out.append(Request(precision_of(wanted, otherwise) if met else otherwise, met or bypassed, bypassed))
+        out.append(Request(precision_of(wanted, otherwise) if met else otherwise, met or bypassed, bypassed, met))
     return out
 
 

@@ -1,10 +1,10 @@
 """The layer table's data, made from a bench: static facts once, live columns beside them."""
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from app import choices, numbers, recipes
+from app import choices, master, numbers, recipes
 from app.bench import Bench
 from app.guide import calibration_state
 from app.readable import kind, op_name
@@ -67,8 +67,8 @@ def _flag(value: Any) -> str:
     return "" if value is None else str(value).lower()
 
 
-def change_setting(doc: recipes.Doc, key: str, value: str) -> tuple[recipes.Doc, str]:
-    """The recipe with one general choice changed, and the line of history for it."""
+def change_setting(doc: recipes.Doc, key: str, value: str, layers: Sequence[Mapping[str, Any]] = ()) -> tuple[recipes.Doc, str]:
+    """The recipe with one general choice changed, and the line of history for it; another base is what the master fader does."""
     if key == "granularity":
         size: Any = {"per_block": int(value[6:])} if value.startswith("block:") else value or None
         return recipes.put(doc, ["weights", "granularity"], size), f"weights {value.replace('block:', 'blocks of ') or 'as the target'}"
@@ -77,7 +77,7 @@ def change_setting(doc: recipes.Doc, key: str, value: str) -> tuple[recipes.Doc,
         return recipes.put(doc, ["activations", "symmetric"], flag), f"activations {choices.SYMMETRIES.get(value, value)}"
     if key == "bias":
         return recipes.put(doc, ["bias"], value if value != "float" else None), f"bias {value}"
-    return recipes.put(doc, ["precision"], value), f"base {value}"
+    return master.to_new_base(doc, value, layers), master.label(value)
 
 
 def foot(bench: Bench) -> str:

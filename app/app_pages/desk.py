@@ -122,7 +122,7 @@ def _on_rack() -> None:
     if asked is None:
         return
     desk.selected, desk.current, desk.solo = asked.selected, asked.current, asked.solo
-    if not asked.precisions and not asked.muted:
+    if not (asked.precisions or asked.muted or asked.base):
         return
     new, label = rack_edits.edited(recipes.read(client.state(found.project.id).recipe), asked, found.layers)
     if label:
@@ -166,5 +166,5 @@ def act(found: Bench, action: str, value: object) -> None:
         names = [str(n) for n in value.get("layers", [])]
         new, label = recipes.edit_layers(doc, names, str(value.get("to")), found.layers), recipes.said(names, str(value.get("to")))
     else:
-        new, label = change_setting(doc, str(value.get("key")), str(value.get("value")))
+        new, label = change_setting(doc, str(value.get("key")), str(value.get("value")), found.layers)
     state.moved(desk, benches.edit(client, found.project.id, recipes.write(new), label))

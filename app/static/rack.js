@@ -165,7 +165,7 @@ class Rack {
     this.L = Layout.layout(S, W, this.density, this.folded);
     this.dpr = window.devicePixelRatio || 1;
     const { MAP, MASTER, RAIL, Y } = Layout;
-    for (const [c, w, h] of [[D.mapLeft, RAIL, MAP], [D.map, W, MAP], [D.mapRight, MASTER, MAP], [D.rail, RAIL, Y.H], [D.strips, W, Y.H], [D.master, MASTER, Y.H]]) {
+    for (const [c, w, h] of [[D.mapLeft, RAIL, MAP], [D.map, W, MAP], [D.mapRight, MASTER, MAP], [D.rail, RAIL, Y.H], [D.strips, W, Y.H], [D.masterCanvas, MASTER, Y.H]]) {
       Object.assign(c, { width: Math.round(w * this.dpr), height: Math.round(h * this.dpr) });
       Object.assign(c.style, { width: w + "px", height: h + "px" });
     }
@@ -190,8 +190,8 @@ class Rack {
 
   // ---- view and paint
   view() {
-    const { S, L, grid, t, scores, unit, hover, focused, marquee, masterAt, dpr, sqnr, largest } = this;
-    const V = { S, L, grid, t, scores, unit, hover, focused, marquee, masterAt, dpr, sqnr, largest, left: this.D.scroll.scrollLeft };
+    const { S, L, grid, t, scores, unit, hover, focused, marquee, dpr, sqnr, largest } = this;
+    const V = { S, L, grid, t, scores, unit, hover, focused, marquee, dpr, sqnr, largest, left: this.D.scroll.scrollLeft };
     V.total = this.totals();
     Object.assign(V, Predict.view(scores, S.n, V.total));
     V.figure = (it) => Words.figure(V, it);
@@ -199,7 +199,9 @@ class Rack {
   }
   refresh() {
     if (!this.L) return;
-    Dom.sliders(this.D, this.view(), Words, this.lib.el);
+    const V = this.view();
+    Dom.sliders(this.D, V, Words, this.lib.el);
+    Dom.master(this.D, V, Words);
     this.ask();
   }
   chips() {
@@ -224,7 +226,7 @@ class Rack {
     x.setTransform(this.dpr, 0, 0, this.dpr, 0, 0);
     this.fades(x, V);
     Rails.rail(D.rail.getContext("2d"), V);
-    Rails.master(D.master.getContext("2d"), V);
+    Rails.master(D.masterCanvas.getContext("2d"), V);
     Rails.minimap(D.map.getContext("2d"), D.mapLeft.getContext("2d"), D.mapRight.getContext("2d"), V);
     this.draws += 1;
     this.painted = performance.now();
@@ -261,6 +263,9 @@ class Rack {
   // ---- hands
   card(h, e) {
     Dom.tip(this.D, this.root, h?.it && h.zone !== "bracket" ? Words.card(this.view(), h, !!this.drag) : null, e, this.lib.el);
+  }
+  masterCard(p, e) {
+    Dom.tip(this.D, this.root, e && this.L ? Words.masterCard(this.view(), p) : null, e, this.lib.el);
   }
   cancel() {
     Input.cancel(this);

@@ -34,7 +34,9 @@ export function build(R, { el, button }) {
   D.ask.setAttribute("aria-expanded", "false");
   D.bar = el("div", "rk-bar", el("span", "ttl", "Rack"), D.count, D.legend, D.note, el("span", "grow"), D.solo, D.mute, D.sel, D.fold, D.unit, D.density, D.ask);
   D.help = el("div", "rk-help", ...HELP.flatMap(([k, t]) => [el("kbd", "", k), el("span", "", t)]));
-  [D.mapLeft, D.map, D.mapRight, D.rail, D.strips, D.master] = [canvas(), canvas("rk-map"), canvas(), canvas(), canvas(), canvas("rk-master")];
+  [D.mapLeft, D.map, D.mapRight, D.rail, D.strips, D.masterCanvas] = [canvas(), canvas("rk-map"), canvas(), canvas(), canvas(), canvas()];
+  D.master = el("div", "rk-master", D.masterCanvas);
+  for (const [k, v] of [["role", "slider"], ["tabindex", "0"], ["aria-orientation", "vertical"], ["aria-label", "Master, base precision"], ["aria-valuemin", "0"]]) D.master.setAttribute(k, v);
   D.sliders = el("div", "rk-sem");
   D.sliders.setAttribute("role", "group");
   D.sliders.setAttribute("aria-label", "Channel strips, one slider a layer");
@@ -73,6 +75,10 @@ export function sliders(D, V, words, el) {
     const now = { "aria-label": words.label(V, it), "aria-valuemin": "0", "aria-valuemax": `${last}`, "aria-valuenow": `${last - S.prec[it.ids[0]]}`, "aria-valuetext": words.speech(V, it), tabindex: it.ids.includes(S.cur) ? "0" : "-1" };
     for (const [name, value] of Object.entries(now)) if (s.getAttribute(name) !== value) s.setAttribute(name, value);
   });
+}
+export function master(D, V, words) {
+  const { S } = V, last = S.precisions.length - 1;
+  for (const [k, v] of [["aria-valuemax", last], ["aria-valuenow", last - S.base], ["aria-valuetext", words.masterSpeech(S)]]) if (D.master.getAttribute(k) !== `${v}`) D.master.setAttribute(k, `${v}`);
 }
 export function placeSliders(D, L) {
   D.sliders.style.width = L.total + "px";

@@ -17,10 +17,12 @@ export function listen(R) {
   on(D.map, "pointerdown", (e) => R.L && grab(R, e));
   on(D.map, "pointermove", (e) => R.grab && (s.scrollLeft = R.grab.left + (e.clientX - R.grab.x) / R.grab.k));
   on(D.map, "pointerup", () => (R.grab = null));
-  on(D.master, "pointerdown", (e) => !e.button && R.L && Input.masterDown(R, e.offsetY) && D.master.setPointerCapture(e.pointerId));
-  on(D.master, "pointermove", (e) => R.drag?.kind === "master" && Input.move(R, { p: R.grid.at(e.offsetY) }, e));
+  on(D.master, "pointerdown", (e) => !e.button && R.L && Input.masterDown(R, e.offsetY) && (D.master.setPointerCapture(e.pointerId), R.masterCard(null)));
+  on(D.master, "pointermove", (e) => R.L && masterMove(R, e));
   on(D.master, "pointerup", () => R.drag?.kind === "master" && Input.up(R));
   on(D.master, "pointercancel", () => R.cancel());
+  on(D.master, "pointerleave", () => R.masterCard(null));
+  on(D.master, "keydown", (e) => R.L && Keys.masterKey(R, e) && (e.preventDefault(), e.stopPropagation()));
   on(D.sliders, "keydown", (e) => R.L && Keys.key(R, e) && (e.preventDefault(), e.stopPropagation()));
   on(D.sliders, "focusin", (e) => ((R.focused = e.target.matches(":focus-visible")), R.ask()));
   on(D.sliders, "focusout", () => ((R.focused = false), R.ask()));
@@ -55,6 +57,12 @@ function dragged(R, h, e) {
   Input.move(R, h, e);
   if (kind === "fader" || kind === "paint") R.card({ ...h, it: R.drag.last }, e);
   if (kind === "paint" || (kind === "marquee" && R.drag.moved)) s.scrollLeft += e.clientX > r.right - EDGE ? STEP : e.clientX < r.left + EDGE ? -STEP : 0;
+}
+
+function masterMove(R, e) {
+  const p = R.grid.at(e.offsetY), near = e.offsetY > R.grid.y(0) - 12 && e.offsetY < R.grid.end + 12;
+  if (R.drag?.kind === "master") return Input.move(R, { p }, e);
+  R.masterCard(near ? p : null, e);
 }
 
 // The wheel scrolls sideways while there is something to scroll; otherwise the page moves.

@@ -66,7 +66,7 @@ export function move(R, h, e) {
 
 export function up(R) {
   const { drag, S } = R;
-  R.drag = R.marquee = R.masterAt = null;
+  R.drag = R.marquee = null;
   if (!drag) return;
   if (drag.kind === "marquee") {
     if (!drag.moved && drag.it) State.pick(S, drag.it.ids, keysOf(drag.event));
@@ -74,7 +74,8 @@ export function up(R) {
     else if (drag.moved) (S.sel = drag.before.sel), (S.cur = drag.before.cur);
     R.focus();
     R.chooses();
-  } else if (drag.changed && drag.from.some((p, i) => p !== S.prec[i])) R.commit(drag.kind);
+  } else if (drag.kind === "master" ? drag.base !== S.base : drag.changed && drag.from.some((p, i) => p !== S.prec[i])) R.commit(drag.kind);
+  else if (drag.kind === "master") R.rest();
   else R.rest(), R.chooses();
   R.ask();
 }
@@ -84,8 +85,9 @@ export function cancel(R) {
   const { drag, S } = R;
   if (!drag) return;
   if (drag.from) S.prec = drag.from;
+  if (drag.kind === "master") S.base = drag.base;
   if (drag.before) (S.sel = drag.before.sel), (S.cur = drag.before.cur);
-  R.drag = R.marquee = R.masterAt = null;
+  R.drag = R.marquee = null;
   R.rest();
   R.ask();
 }
@@ -95,14 +97,14 @@ export function doubled(R, h) {
   if (h.it && h.zone === "fader" && State.toBase(R.S, State.chosen(R.S, h.it.ids))) R.commit("reset");
 }
 
+// On the master: only the base moves, and with it the layers that follow it.
 export function masterDown(R, y) {
   if (y < R.grid.y(0) - 12 || y > R.grid.end + 12) return false;
-  R.drag = { kind: "master", ids: R.S.prec.map((_, i) => i), from: [...R.S.prec] };
+  R.drag = { kind: "master", from: [...R.S.prec], base: R.S.base };
   masterMove(R, { p: R.grid.at(y) });
   return true;
 }
 function masterMove(R, h) {
-  R.masterAt = h.p;
-  if (State.setTo(R.S, R.drag.ids, h.p)) (R.drag.changed = true), R.moved();
-  R.ask();
+  const { S, drag } = R;
+  if (State.setBase(S, h.p, { base: drag.base, prec: drag.from })) R.moved();
 }

@@ -5,7 +5,7 @@ export const DENSITIES = ["console", "compact", "overview"];
 
 export const HELP = [
   ["Click", "select; Shift extends, Ctrl toggles"], ["Drag on meters", "marquee; Ctrl adds"], ["Drag a cap", "move it and all selected faders"],
-  ["Alt + drag", "move the selection relatively"], ["Click on a detent", "jump there"], ["Double click a cap", "back to the base precision"],
+  ["Alt + drag", "move the selection relatively"], ["Click on a detent", "jump there"], ["Master", "moves the base; layers set by hand stay"], ["Double click a cap", "back to the base precision"],
   ["Drag lanes, Overview", "paint precisions across layers"], ["Block name", "select the block; ▾ folds it"], ["← →, Home, End", "previous, next, first, last strip"],
   ["Shift with ← →", "extend the selection"], ["PgUp, PgDn", "previous, next block"], ["↑ ↓, 1 … 7", "one detent; straight to a detent"],
   ["S, M, G", "solo (audition), mute (float), fold"], ["Backspace", "back to the base precision"], ["Ctrl A, Esc", "select all; clear"], ["Ctrl Z, Ctrl Shift Z", "undo; redo"], ["D, X", "density; snapshot A/B"],
@@ -73,3 +73,16 @@ const ACTIONS = {
     sounding ? R.commit("solo") : R.chooses();
   },
 };
+
+// The master is a slider of its own: up is more bits, Home the fewest, End the most; digits as on the strips.
+export function masterKey(R, e) {
+  const { S } = R, last = S.precisions.length - 1;
+  if (e.ctrlKey || e.metaKey || e.altKey) return false;
+  if (e.key === "Escape") return R.cancel(), true;
+  if (e.key.toLowerCase() === "x") return R.flip(), true;
+  const steps = { ArrowUp: -1, ArrowRight: -1, PageUp: -1, ArrowDown: 1, ArrowLeft: 1, PageDown: 1 }[e.key];
+  const to = steps ? S.base + steps : e.key === "Home" ? last : e.key === "End" ? 0 : /^[1-9]$/.test(e.key) ? +e.key - 1 : null;
+  if (to === null) return false;
+  if (to >= 0 && to <= last && State.setBase(S, to)) R.commit("master");
+  return true;
+}

@@ -17,7 +17,7 @@ export function strips(x, V, left, right) {
   brackets(x, V, left, right);
   for (let p = 0; p < grid.count; p += 1) {
     x.fillStyle = t.line;
-    x.globalAlpha = p === S.live.base ? 1 : 0.45;
+    x.globalAlpha = p === S.base ? 1 : 0.45;
     x.fillRect(left, grid.y(p), right - left, 1);
   }
   x.globalAlpha = 1;

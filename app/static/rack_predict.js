@@ -18,7 +18,7 @@ export function scoreAt(scores, name, precision) {
 
 // What every name runs at now, with the base for the rest; a solo leaves all else in float.
 export function precisionsOf(S) {
-  const out = { [REST]: S.solo.size ? "fp32" : S.precisions[S.live.base].id };
+  const out = { [REST]: S.solo.size ? "fp32" : S.precisions[S.base].id };
   S.layers.forEach((l, i) => (out[l.n] = State.heard(S, i) ? State.effectiveName(S, i) : "fp32"));
   return out;
 }

@@ -3,6 +3,7 @@ const q = new URL(import.meta.url).search;
 const { MAP, MASTER, RAIL, Y } = await import(`./rack_layout.js${q}`);
 const { box, font, text } = await import(`./rack_brush.js${q}`);
 const { toneOf } = await import(`./rack_meter.js${q}`);
+const { byHand } = await import(`./rack_state.js${q}`);
 const M = await import(`./rack_scale.js${q}`);
 
 const REACH = 2.5; // the master's meter ends at so many budgets
@@ -25,7 +26,7 @@ export function rail(x, V) {
   if (L.density === "compact") label("mute", Y.keys + 22);
   scaleLabels(x, V, label);
   for (let p = 0; p < grid.count; p += 1) {
-    const base = p === S.live.base;
+    const base = p === S.base;
     label(S.precisions[p].id.toUpperCase(), grid.y(p) + 1, base ? t.text : t.text2, base ? 650 : 500);
     x.fillStyle = t.line;
     x.fillRect(R + 2, grid.y(p), 4, 1);
@@ -54,7 +55,7 @@ function scaleLabels(x, V, label) {
 const tickWords = (V, shares) => (V.pointsOf ? M.points(V.pointsOf(shares * V.share)) : `${shares}×`);
 
 export function master(x, V) {
-  const { S, t, grid } = V, cx = 40, top = 46, H = Y.meterEnd - top;
+  const { S, t, grid } = V, cx = 40, top = 46, H = Y.meterEnd - top, stay = S.prec.filter((_, i) => byHand(S, i)).length;
   clear(x, V, MASTER, Y.H);
   x.fillStyle = t.line;
   x.fillRect(0, 0, 1, Y.H);
@@ -64,7 +65,7 @@ export function master(x, V) {
   font(x, 650, 10);
   text(x, "MASTER", 39, Y.bracket + 6.5, t.text);
   font(x, 500, 9.5);
-  text(x, S.solo.size ? `solo ${S.solo.size}` : "all layers", 39, Y.head + 9, S.solo.size ? t.mid : t.text3);
+  text(x, S.solo.size ? `solo ${S.solo.size}` : stay ? `${stay} by hand` : "all layers", 39, Y.head + 9, S.solo.size ? t.mid : t.text3);
   masterMeter(x, V, top, H);
   x.fillStyle = t.lane;
   box(x, cx - 8, grid.y(0) - 8, 5, grid.end - grid.y(0) + 16, 2);
@@ -106,8 +107,7 @@ function masterMeter(x, V, top, H) {
 }
 
 function masterCap(x, V, cx) {
-  const { S, t, grid } = V, mean = S.prec.reduce((a, b) => a + b, 0) / Math.max(1, S.n), y = grid.y(V.masterAt ?? mean);
-  const mixed = V.masterAt == null && S.prec.some((p) => p !== S.prec[0]), fill = x.createLinearGradient(0, y - 9, 0, y + 9);
+  const { S, t, grid } = V, y = grid.y(S.base), fill = x.createLinearGradient(0, y - 9, 0, y + 9);
   fill.addColorStop(0, t.cap1);
   fill.addColorStop(1, t.cap2);
   x.fillStyle = t.shadow;
@@ -117,7 +117,7 @@ function masterCap(x, V, cx) {
   box(x, cx - 22, y - 9, 32, 18, 3);
   x.fill();
   font(x, 650, 10);
-  text(x, mixed ? "mix" : (S.precisions[Math.round(V.masterAt ?? mean)]?.cap ?? ""), cx - 6, y + 1, t.capink);
+  text(x, S.precisions[S.base]?.cap ?? "", cx - 6, y + 1, t.capink);
 }
 
 export function minimap(map, left, right, V) {

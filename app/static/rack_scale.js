@@ -1,6 +1,6 @@
 // The scales of meters and size bars, and numbers as words. Pure.
 const q = new URL(import.meta.url).search;
-const { clamp } = await import(`./rack_state.js${q}`);
+const { clamp, effective, ran } = await import(`./rack_state.js${q}`);
 
 export const WATCH = 2, HOT = 6; // fair shares: amber above 2, red above 6
 const DECADES = 3, BELOW = 40; // the scale reaches from a fortieth of the fair share three decades up
@@ -19,7 +19,7 @@ export function costs(S) {
   const live = S.live, P = S.precisions;
   let size = live.size, bops = live.bops;
   for (let i = 0; i < S.n; i += 1) {
-    const was = S.was.mute.has(i) ? null : P[S.was.prec[i]], now = S.mute.has(i) ? null : P[S.prec[i]];
+    const was = S.was.mute.has(i) ? null : P[ran(S, i)], now = S.mute.has(i) ? null : P[effective(S, i)];
     if (was === now) continue;
     size += (S.layers[i].v * (bits(now, "w") - bits(was, "w"))) / 8;
     bops += S.layers[i].c * (bits(now, "w") * bits(now, "a") - bits(was, "w") * bits(was, "a"));

@@ -30,7 +30,7 @@ export const unpackSet = (text) => new Set(text ? text.split(",").flatMap((r) =>
 export const range = (a, b) => Array.from({ length: Math.max(0, b - a + 1) }, (_, k) => a + k);
 export const clamp = (x, a, b) => Math.max(a, Math.min(b, x));
 
-export const create = () => ({ n: 0, layers: [], blocks: [], precisions: [], no: [], links: [], linkOf: [], prec: [], eff: [], mute: new Set(), solo: new Set(), sel: new Set([0]), cur: 0, anchor: 0, seq: 0, token: "", was: { prec: [], mute: new Set() }, live: null });
+export const create = () => ({ n: 0, layers: [], blocks: [], precisions: [], no: [], links: [], linkOf: [], prec: [], eff: [], mute: new Set(), stay: new Set(), base: 0, solo: new Set(), sel: new Set([0]), cur: 0, anchor: 0, seq: 0, token: "", was: { prec: [], mute: new Set() }, live: null });
 
 // A graph's layers fall into blocks: runs of layers with one block name.
 export function setGraph(S, graph) {
@@ -62,7 +62,9 @@ export function adopt(S, live) {
   S.prec = unpack(live.prec);
   S.eff = unpack(live.eff);
   S.other = live.other ? unpack(live.other) : null;
+  S.base = live.base;
   S.mute = unpackSet(live.mute);
+  S.stay = unpackSet(live.stay);
   S.solo = unpackSet(live.solo);
   S.was = { prec: [...S.prec], mute: new Set(S.mute) };
   S.sel = unpackSet(live.sel);
@@ -71,15 +73,17 @@ export function adopt(S, live) {
   return moved ? "selection" : "all";
 }
 
-export const doc = (S, graph, why) => ({ seq: S.seq, graph, from: S.token, why, prec: pack(S.prec), mute: packSet(S.mute), solo: packSet(S.solo), sel: packSet(S.sel), cur: S.cur });
+export const doc = (S, graph, why) => ({ seq: S.seq, graph, from: S.token, why, prec: pack(S.prec), base: S.base, mute: packSet(S.mute), solo: packSet(S.solo), sel: packSet(S.sel), cur: S.cur });
 
-// The detent that counts: what the graph made of the request, as long as the hand has not moved it since.
+// The detent that counts: what the graph made of the request; once the hand has moved it, the next legal one with more bits.
 export function effective(S, i) {
-  const e = S.prec[i] === S.was.prec[i] ? (S.eff[i] ?? -1) : -1;
-  return e >= 0 && e < S.precisions.length ? e : S.prec[i];
+  if (S.prec[i] !== S.was.prec[i]) return legal(S, i, S.prec[i], -1);
+  return ran(S, i);
 }
+// The same of the state that Python has confirmed.
+export const ran = (S, i) => ((e) => (e >= 0 && e < S.precisions.length ? e : S.was.prec[i]))(S.eff[i] ?? -1);
 export const raised = (S, i) => !S.mute.has(i) && S.prec[i] === S.was.prec[i] && (S.eff[i] ?? -1) >= 0 && S.eff[i] !== S.prec[i];
-export const effectiveName = (S, i) => (raised(S, i) ? (S.precisions[S.eff[i]]?.id ?? S.live.extra[S.eff[i] - S.precisions.length] ?? "") : S.precisions[S.prec[i]]?.id);
+export const effectiveName = (S, i) => (raised(S, i) ? (S.precisions[S.eff[i]]?.id ?? S.live.extra[S.eff[i] - S.precisions.length] ?? "") : S.precisions[effective(S, i)]?.id);
 export const heard = (S, i) => !S.mute.has(i) && (!S.solo.size || S.solo.has(i));
 
 // The nearest legal detent; with a direction only that way, and where there is none the layer stays where it is.
@@ -102,7 +106,16 @@ const each = (S, ids, target) => {
 export const setTo = (S, ids, p) => each(S, ids, (i) => legal(S, i, p));
 export const nudge = (S, ids, step) => each(S, ids, (i) => legal(S, i, clamp(S.prec[i] + step, 0, S.precisions.length - 1), step));
 export const shift = (S, ids, from, steps) => each(S, ids, (i) => legal(S, i, clamp(from[i] + steps, 0, S.precisions.length - 1)));
-export const toBase = (S, ids) => setTo(S, ids, S.live.base);
+export const toBase = (S, ids) => setTo(S, ids, S.base);
+
+// The master moves the base: layers that stand at it follow, wherever the target then raises them to; what was set by hand stays.
+export const byHand = (S, i) => S.prec[i] !== S.base || S.stay.has(i);
+export function setBase(S, p, from = { base: S.base, prec: [...S.prec] }) {
+  const before = S.base;
+  S.base = p;
+  each(S, range(0, S.n - 1), (i) => (from.prec[i] === from.base && !S.stay.has(i) ? p : from.prec[i]));
+  return p !== before;
+}
 
 export function toggle(S, key, ids) {
   const set = S[key], on = ids.every((i) => set.has(i));

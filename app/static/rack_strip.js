@@ -1,7 +1,7 @@
 // One channel strip: head, keys, meter, fader, size. `V` is the view: state S, layout L, fader grid, tokens t, scores, unit.
 const q = new URL(import.meta.url).search;
 const { Y } = await import(`./rack_layout.js${q}`);
-const { effective, effectiveName, raised } = await import(`./rack_state.js${q}`);
+const { byHand, effective, effectiveName, raised } = await import(`./rack_state.js${q}`);
 const { box, font, glyph, kindOf, text } = await import(`./rack_brush.js${q}`);
 const { meter } = await import(`./rack_meter.js${q}`);
 const { layerBytes } = await import(`./rack_scale.js${q}`);
@@ -70,7 +70,7 @@ function tinyFader(x, V, it, at) {
   x.globalAlpha = at.alpha * 0.32;
   x.fillRect(it.x + 0.5, y, w, grid.end + 8 - y);
   x.globalAlpha = at.alpha;
-  x.fillStyle = at.selected ? t.accent : it.ids.every((i) => S.prec[i] === S.live.base) ? t.text2 : t.text;
+  x.fillStyle = at.selected ? t.accent : it.ids.every((i) => S.prec[i] === S.base) ? t.text2 : t.text;
   x.fillRect(it.x + 0.5, y - 3, w, 6);
   if (all.some((p) => p !== all[0])) x.fillRect(it.x + 0.5, y, w, grid.y(Math.max(...all)) - y + 3);
   if (!it.group && raised(S, it.ids[0])) x.fillRect(it.x + 0.5, effectiveY(V, it.ids[0]), w, 1.5);
@@ -127,7 +127,7 @@ function effectiveMark(x, V, i, cx, w, from) {
 }
 
 function cap(x, V, it, at, y, w, mixed) {
-  const { S, L, t, grid } = V, h = grid.cap, quiet = !mixed && S.prec[it.ids[0]] === S.live.base, ink = at.selected ? t["accent-ink"] : t.capink;
+  const { S, L, t, grid } = V, h = grid.cap, quiet = !mixed && S.prec[it.ids[0]] === S.base, ink = at.selected ? t["accent-ink"] : t.capink;
   x.fillStyle = t.shadow; // a hard shadow is crisper at this size
   box(x, at.cx - w / 2, y - h / 2 + 2, w, h, 3);
   x.fill();
@@ -144,8 +144,8 @@ function cap(x, V, it, at, y, w, mixed) {
   if (w >= 17) text(x, words, at.cx, y + 1, ink);
   else (x.fillStyle = ink), x.fillRect(at.cx - w / 2 + 2.5, y, w - 5, 1);
   x.letterSpacing = "0px";
-  if (!it.ids.some((i) => S.no[i][S.prec[i]] && !S.mute.has(i))) return;
-  x.strokeStyle = t.hot; // an illegal place: a simulation runs it, an export refuses it
+  if (!it.ids.some((i) => S.no[i][S.prec[i]] && byHand(S, i) && !S.mute.has(i))) return;
+  x.strokeStyle = t.hot; // put by hand at an illegal place; a layer at the base shows where it runs instead
   x.lineWidth = 1.5;
   box(x, at.cx - w / 2, y - h / 2 + 0.5, w, h, 2.5);
   x.stroke();

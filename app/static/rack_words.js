@@ -1,6 +1,6 @@
 // What the rack says about a strip: in the hover card and to a screen reader. Plain values, no DOM.
 const q = new URL(import.meta.url).search;
-const { effective, effectiveName, heard, raised } = await import(`./rack_state.js${q}`);
+const { byHand, effective, effectiveName, heard, raised } = await import(`./rack_state.js${q}`);
 const { scoreOf } = await import(`./rack_meter.js${q}`);
 const { scoreAt } = await import(`./rack_predict.js${q}`);
 const M = await import(`./rack_scale.js${q}`);
@@ -27,7 +27,7 @@ export function speech(V, it) {
   if (!it.group && raised(S, i)) words.push(`runs at ${effectiveName(S, i)}`);
   if (it.ids.every((j) => S.mute.has(j))) words.push("muted, kept in float");
   else words.push(`predicted loss ${lossWords(V, scoreOf(V, it.ids))}`);
-  if (it.ids.some((j) => S.no[j][S.prec[j]])) words.push("not legal on this target");
+  if (it.ids.some((j) => byHand(S, j) && S.no[j][S.prec[j]])) words.push("not legal on this target");
   if (it.ids.some((j) => S.solo.has(j))) words.push("solo");
   if (it.ids.some((j) => S.sel.has(j))) words.push("selected");
   return words.join(", ");
@@ -70,4 +70,19 @@ function sizeWords(S, it, at, would) {
     full += M.layerBytes(S, j, null);
   }
   return `${M.bytes(now)}, ${((full / Math.max(1, S.live.fp32)) * 100).toFixed(1)} % of FP32`;
+}
+
+// The master: what follows it, and what stays because it was set by hand.
+const layers = (n) => (n === 1 ? "1 layer" : `${n} layers`);
+export const mastered = (S) => ((stay) => ({ stay, follow: S.n - stay }))(S.prec.filter((_, i) => byHand(S, i)).length);
+export function masterSpeech(S) {
+  const { stay, follow } = mastered(S);
+  return `${S.precisions[S.base]?.id}, ${layers(follow)} at the base${stay ? `, ${stay} set by hand` : ""}`;
+}
+export function masterCard(V, p) {
+  const { S } = V, { stay, follow } = mastered(S), would = p != null && p !== S.base;
+  const repeat = would ? S.prec.filter((q, i) => q === p && byHand(S, i)).length : 0;
+  const rows = [[would ? "would be" : "base", S.precisions[p ?? S.base].id], [would ? "would follow" : "at the base", layers(follow)], ["set by hand", stay ? layers(stay) : "none"]];
+  const why = `${stay ? "Layers set by hand stay where they are. " : ""}${repeat ? `${repeat} of them ${repeat === 1 ? "says" : "say"} ${S.precisions[p].id} already and will follow the base from then on.` : ""}`.trim();
+  return { title: "Master", note: "Moves the recipe's base precision: one line, one undo", rows, why, no: "" };
 }

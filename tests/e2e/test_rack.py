@@ -153,3 +153,27 @@ def test_three_hundred_layers_open_in_one_view_drag_paint_fold_and_scroll(desk: 
     page.mouse.wheel(0, 400)
     page.wait_for_function("window.__rack.D.scroll.scrollLeft > 300")
     keep(desk, "rack_300_folded")
+
+
+def test_the_master_is_a_slider_that_moves_the_base_past_a_layer_set_by_hand(desk: Desk) -> None:
+    page, project = ready(desk)
+    drag(page, 4, rack(page, "R.S.precisions.findIndex(p => p.id === 'w8a16')"))
+    name = rack(page, "R.S.layers[4].n")
+    master = page.get_by_role("slider", name="Master, base precision")
+    master.focus()
+    page.keyboard.press("Home")
+    settled(page)
+    found = recipe(desk, project)
+    assert found["precision"] == "w4a8" and found["layers"] == {name: "w8a16"}
+    assert master.get_attribute("aria-valuetext") == f"w4a8, {rack(page, 'R.S.n') - 1} layers at the base, 1 set by hand"
+    page.wait_for_function("window.__rack.S.live.exact")
+    page.keyboard.press("Control+z")
+    page.wait_for_function("window.__rack.S.base === window.__rack.S.precisions.findIndex(p => p.id === 'w8a8')")
+    assert recipe(desk, project)["layers"] == {name: "w8a16"}, "one undo"
+    box = master.bounding_box()
+    page.mouse.move(box["x"] + 34, box["y"] + rack(page, "R.grid.y(R.S.base)"))
+    page.mouse.down()
+    page.mouse.move(box["x"] + 34, box["y"] + rack(page, "R.grid.y(1)"), steps=4)
+    page.mouse.up()
+    settled(page)
+    assert recipe(desk, project)["precision"] == "w8a16" and "layers" not in recipe(desk, project), "its line would repeat the base"

@@ -6,7 +6,7 @@ export const layers = ["a.0.expand", "a.0.depthwise", "a.0.project", "a.1.expand
 }));
 export const precisions = [["fp16", "16", 16, 16], ["w8a16", "8/16", 8, 16], ["w8a8", "8/8", 8, 8], ["w4a8", "4/8", 4, 8]].map(([id, cap, w, a]) => ({ id, cap, w, a }));
 export const rules = { precisions, reasons: ["", "no INT4 for depthwise"], no: layers.map((l) => (l.k === "dw" ? "___a" : "____")), links: [{ ids: "3,5", why: "read one tensor" }] };
-export const live = (more = {}) => ({ ack: 0, memory: "m", token: "1", base: 2, prec: "c7", eff: "_7", extra: [], why: {}, mute: "", solo: "", sel: "0", cur: 0, size: 2800, fp32: 11480, bops: 448000, fp32bops: 7168000, exact: true, note: "", ...more });
+export const live = (more = {}) => ({ ack: 0, memory: "m", token: "1", base: 2, prec: "c7", eff: "_7", extra: [], why: {}, mute: "", stay: "", solo: "", sel: "0", cur: 0, size: 2800, fp32: 11480, bops: 448000, fp32bops: 7168000, exact: true, note: "", ...more });
 
 export function rack(more) {
   const S = State.create();

@@ -81,12 +81,30 @@ test("keys of a strip act on the selection it belongs to; brackets select and fo
   assert.ok(R.said.includes("fold a.1 true"));
 });
 
-test("the master moves every layer that may follow", () => {
-  const R = open();
+test("the master drags the base past a layer set by hand; Escape puts the base back", () => {
+  const R = open("compact", { prec: "bc6" });
   assert.equal(Input.masterDown(R, 100), false);
-  assert.equal(Input.masterDown(R, grid.y(3)), true);
+  assert.equal(Input.masterDown(R, grid.y(1)), true, "over the hand-set one");
+  Input.move(R, { p: 3 }, event());
+  assert.deepEqual([R.S.base, ...R.S.prec], [3, 1, 3, 3, 3, 3, 3, 3], "what stood elsewhere when the hand came stays there");
+  Input.cancel(R);
+  assert.deepEqual([R.S.base, ...R.S.prec], [2, 1, 2, 2, 2, 2, 2, 2]);
+  Input.masterDown(R, grid.y(3));
   Input.up(R);
-  assert.deepEqual(R.S.prec, [3, 2, 3, 3, 2, 3, 3]);
+  assert.deepEqual(R.said.filter((s) => s.startsWith("commit")), ["commit master"]);
+  Input.masterDown(R, grid.y(3));
+  Input.up(R);
+  assert.equal(R.said.filter((s) => s.startsWith("commit")).length, 1, "a press where it stands is no edit");
+});
+
+test("the master by keys: up is more bits, Home the fewest, digits straight to a detent", () => {
+  const R = open(), press = (key, more) => Keys.masterKey(R, event({ key, ...more }));
+  const at = [];
+  for (const key of ["ArrowUp", "ArrowDown", "ArrowLeft", "ArrowRight", "Home", "ArrowDown", "End", "PageDown", "3"]) press(key), at.push(R.S.base);
+  assert.deepEqual(at, [1, 2, 3, 2, 3, 3, 0, 1, 2]);
+  assert.equal(R.said.filter((s) => s === "commit master").length, 8);
+  assert.equal(press("z", { ctrlKey: true }), false);
+  assert.equal(press("Tab"), false);
 });
 
 test("the keyboard grammar", () => {

@@ -63,3 +63,19 @@ test("words: figures, the card over a detent, and what a screen reader hears", (
   assert.equal(here.why, "INT4 is not there");
   assert.equal(Words.card(V, { it: { ids: [0], group: false }, zone: "fader", p: 3 }, false).rows[0].join(), "would be,w4a8");
 });
+
+test("the master says what follows it, and over a detent what would", () => {
+  const S = rack({ prec: "dcbc4" }), V = view(S, null);
+  assert.equal(Words.masterSpeech(S), "w8a8, 5 layers at the base, 2 set by hand");
+  const card = Words.masterCard(V, 3);
+  assert.deepEqual(card.rows, [["would be", "w4a8"], ["would follow", "5 layers"], ["set by hand", "2 layers"]]);
+  assert.equal(card.why, "Layers set by hand stay where they are. 1 of them says w4a8 already and will follow the base from then on.");
+  assert.equal(Words.masterSpeech(rack()), "w8a8, 7 layers at the base");
+  assert.equal(Words.masterCard(view(rack(), null), null).why, "");
+});
+
+test("bytes follow the base, and what the target raises is counted as raised", () => {
+  const S = rack();
+  State.setBase(S, 3);
+  assert.equal(costs(S).size, 2800 - (2800 - 200 - 500) / 2, "the two depthwise layers keep eight bits");
+});

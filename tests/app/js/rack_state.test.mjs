@@ -77,10 +77,20 @@ test("a document carries the whole state and where it came from", () => {
   const S = rack();
   State.toggle(S, "mute", [1, 2]);
   S.seq = 4;
-  assert.deepEqual(State.doc(S, "g", "mute"), { seq: 4, graph: "g", from: "1", why: "mute", prec: "c7", mute: "1-2", solo: "", sel: "0", cur: 0 });
+  assert.deepEqual(State.doc(S, "g", "mute"), { seq: 4, graph: "g", from: "1", why: "mute", prec: "c7", base: 2, mute: "1-2", solo: "", sel: "0", cur: 0 });
 });
 
 test("solo: only the soloed sound, muted ones never", () => {
   const S = rack({ solo: "1,2", mute: "2" });
   assert.deepEqual([0, 1, 2].map((i) => State.heard(S, i)), [false, true, false]);
+});
+
+test("the master moves the base: layers at it follow, those set by hand stay, and one that the target refuses runs with more bits", () => {
+  const S = rack({ prec: "cbc5", stay: "6" });
+  assert.equal(State.setBase(S, 3), true);
+  assert.deepEqual([S.base, ...S.prec], [3, 3, 1, 3, 3, 3, 3, 2]);
+  assert.equal(State.effectiveName(S, 4), "w8a8", "depthwise refuses four bits: more bits are what it will get");
+  assert.deepEqual([1, 6, 0].map((i) => State.byHand(S, i)), [true, true, false]);
+  assert.equal(State.setBase(S, 3), false);
+  assert.equal(State.doc(S, "g", "master").base, 3);
 });
