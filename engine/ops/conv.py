@@ -39,7 +39,7 @@ def conv(spec: NodeSpec) -> Kernel:
     return kernel
 
 
-def _transposed_pads(
+def transposed_pads(
     spec: NodeSpec, size: tuple[int, ...], kernel: tuple[int, ...], stride: tuple[int, ...],
     dilation: tuple[int, ...], output_padding: tuple[int, ...],
 ) -> Pads:
@@ -73,7 +73,7 @@ def conv_transpose(spec: NodeSpec) -> Kernel:
         stride, dilation = per_axis(spec.ints("strides"), rank), per_axis(spec.ints("dilations"), rank)
         extra = per_axis(spec.ints("output_padding"), rank, 0)
         size, shape = tuple(x.shape[2:]), tuple(weight.shape[2:])
-        pads = _transposed_pads(spec, size, shape, stride, dilation, extra)
+        pads = transposed_pads(spec, size, shape, stride, dilation, extra)
         padding = symmetric(pads)
         rows = zip(extra, stride, dilation, strict=True)
         if padding is not None and all(e < max(s, d) for e, s, d in rows):
