@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 RELATIVE = 300.0  # the usual 0.01 is then 3 times nearest's loss per weight; 1 to 10 times found the same roundings
-Apply = Callable[[Tensor, Tensor], Tensor]  # (inputs, weight matrix) -> outputs behind the activation
+CHUNK = 1 << 14  # rows that are run at once where all of them are
+Activation = Callable[[Tensor], Tensor]
 
 
 class GramError:
@@ -42,37 +43,45 @@ class GramError:
 
 
 class OutputError:
-    """The loss of a weight from samples: inputs and targets are held, each iteration sees a random batch of them.
+    """The loss of a weight from samples: their rows are held, and each iteration sees those of a random batch.
 
-    The rounding term counts as in the paper. `targets` lie behind the activation; `axis` is that of their output channels,
-    which go group by group.
+    The rounding term counts as in the paper.
     """
 
-    def __init__(self, inputs: Tensor, targets: Tensor, apply: Apply, groups: int, axis: int, batch: int, seed: int) -> None:
-        self.inputs, self.targets, self.apply = inputs, targets, apply
-        self.unit = 1.0
-        self.groups, self.axis, self.batch = groups, axis % targets.ndim, batch
-        self.positions = targets.numel() // targets.shape[self.axis]
+    unit = 1.0
+
+    def __init__(self, inputs: Tensor, outputs: Tensor, bias: Tensor, activation: Activation, samples: int, batch: int, seed: int) -> None:
+        """`inputs` [groups, rows, inputs] of `samples` samples in their order, `outputs` [groups, rows, outputs] of the float layer
+        before the activation, `bias` [groups, outputs] as it is now; `batch` counts samples."""
+        self.inputs, self.targets, self.bias = inputs, activation(outputs), bias[:, None]
+        self.activation = activation
+        self._each = max(inputs.shape[1] // samples, 1)  # rows that go together: a sample's, where all have as many
+        self._blocks = inputs.shape[1] // self._each
+        self._batch = min(batch, self._blocks)
         self._random = torch.Generator().manual_seed(seed)
 
     def value_and_gradient(self, weight: Tensor, iteration: int) -> tuple[float, Tensor]:
         """The loss on a batch and its gradient by the weight."""
-        rows = torch.randperm(len(self.inputs), generator=self._random)[: self.batch]
+        chosen = torch.randperm(self._blocks, generator=self._random)[: self._batch]
+        inputs, targets = self._rows(self.inputs, chosen), self._rows(self.targets, chosen)
         leaf = weight.detach().requires_grad_()
-        targets = self.targets[rows]
         with torch.enable_grad():
-            error = self.apply(self.inputs[rows], leaf) - targets
-            loss = error.square().sum() * (targets.shape[self.axis] / targets.numel())
+            loss = (self._run(inputs, leaf) - targets).square().sum() / inputs.shape[1]
         (gradient,) = torch.autograd.grad(loss, leaf)
         return float(loss.detach()), gradient
 
     @torch.no_grad()
     def by_channel(self, weight: Tensor) -> Tensor:
-        """The loss of each output channel [groups, outputs] on all samples."""
-        total = torch.zeros(self.targets.shape[self.axis], dtype=torch.float64)
-        others = [a for a in range(self.targets.ndim) if a != self.axis]
-        for start in range(0, len(self.inputs), self.batch):
-            rows = slice(start, start + self.batch)
-            error = self.apply(self.inputs[rows], weight) - self.targets[rows]
-            total += error.square().sum(others, dtype=torch.float64)
-        return (total / self.positions).reshape(self.groups, -1)
+        """The loss of each output channel [groups, outputs] on all rows."""
+        total = torch.zeros(weight.shape[:2], dtype=torch.float64)
+        for rows, targets in zip(self.inputs.split(CHUNK, 1), self.targets.split(CHUNK, 1), strict=True):
+            total += (self._run(rows, weight) - targets).square().sum(1, dtype=torch.float64)
+        return total / self.inputs.shape[1]
+
+    def _run(self, rows: Tensor, weight: Tensor) -> Tensor:
+        return self.activation(torch.baddbmm(self.bias, rows, weight.transpose(1, 2)))
+
+    def _rows(self, values: Tensor, blocks: Tensor) -> Tensor:
+        groups, _, width = values.shape
+        whole = values[:, : self._blocks * self._each].view(groups, self._blocks, self._each, width)
+        return whole[:, blocks].view(groups, -1, width)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from engine.ptq.adaround_fit import Schedule, chosen, fit
-from engine.ptq.adaround_loss import GramError, OutputError
+from engine.ptq.adaround_loss import Activation, GramError, OutputError
 from engine.ptq.rounding import SoftRounding, rise, rise_slope, undecided
 
 SCHEDULE = Schedule(iterations=800, learning_rate=0.01, warm_start=0.2, regularization=0.01, beta_start=20.0, beta_end=2.0)
@@ -31,6 +31,11 @@ def on_grid(weight: Tensor, scale: Tensor) -> SoftRounding:
 
 def gram(moments: Tensor, weight: Tensor, scale: Tensor) -> GramError:
     return GramError(moments, weight, on_grid(weight, scale).to_nearest() * scale)
+
+
+def outputs(x: Tensor, weight: Tensor, activation: Activation, batch: int, seed: int = 0) -> OutputError:
+    """The samples' loss of a layer without bias, against its own float output; every row is a sample."""
+    return OutputError(x[None], (x @ weight[0].T)[None], torch.zeros(weight.shape[:2]), activation, len(x), batch, seed)
 
 
 def learned(weight: Tensor, scale: Tensor, objective: GramError | OutputError) -> tuple[Tensor, float, float]:
@@ -94,7 +99,7 @@ def test_gram_and_samples_have_one_loss() -> None:
     """Without an activation both forms are the same number, and so are their gradients."""
     x, weight, other = drawn(40, 9, seed=5), drawn(1, 4, 9, seed=6), drawn(1, 4, 9, seed=7)
     moments = GramError((x.T @ x / 40)[None], weight, weight)
-    direct = OutputError(x, x @ weight[0].T, lambda rows, w: rows @ w[0].T, 1, -1, 40, 0)
+    direct = outputs(x, weight, lambda y: y, 40)
     a, b = moments.value_and_gradient(other, 0), direct.value_and_gradient(other, 0)
     assert a[0] == pytest.approx(b[0], rel=1e-5)
     assert torch.allclose(a[1], b[1], rtol=1e-4, atol=1e-5)
@@ -105,8 +110,7 @@ def test_through_an_activation_what_it_hides_costs_nothing() -> None:
     """A channel that a Relu holds at zero has no loss, whatever its rounding; the others are learned."""
     x = drawn(200, 9, seed=8).abs()
     weight = torch.cat([-drawn(1, 2, 9, seed=9).abs() - 1, drawn(1, 2, 9, seed=10)], 1)
-    apply = lambda rows, w: (rows @ w[0].T).relu()  # noqa: E731
-    objective = OutputError(x, apply(x, weight), apply, 1, -1, 32, 0)
+    objective = outputs(x, weight, torch.relu, 32)
     found, before, after = learned(weight, torch.full((1, 4, 1), 0.4), objective)
     by_channel = objective.by_channel(found * 0.4)[0]
     assert by_channel[:2].tolist() == [0, 0] and 0 < after < before
@@ -126,13 +130,23 @@ def test_no_channel_is_worse_than_nearest(seed: int) -> None:
 
 def test_same_seed_same_rounding_other_seed_other_batches() -> None:
     x, weight = drawn(100, 9, seed=11), drawn(1, 4, 9, seed=12)
-    apply = lambda rows, w: rows @ w[0].T  # noqa: E731
 
     def path(seed: int) -> tuple[list[float], Tensor]:
-        objective = OutputError(x, apply(x, weight), apply, 1, -1, 8, seed)
+        objective = outputs(x, weight, lambda y: y, 8, seed)
         rounding, losses = on_grid(weight, torch.tensor(0.4)), []
         fit(rounding, objective, Schedule(50, 0.01, 0.2, 0.01, 20.0, 2.0), lambda iteration, loss: losses.append(loss))
         return losses, rounding.a
 
     first, again, other = path(0), path(0), path(1)
     assert first[0] == again[0] and torch.equal(first[1], again[1]) and first[0] != other[0]
+
+
+def test_rows_of_a_sample_stay_together_and_groups_apart() -> None:
+    """Two groups, three rows a sample, one row too many: batches are whole samples, and the full loss counts every row."""
+    x, weight = drawn(2, 13, 4, seed=13), drawn(2, 3, 4, seed=14)
+    objective = OutputError(x, x @ weight.transpose(1, 2) + 1, torch.zeros(2, 3), lambda y: y, 4, 2, 0)
+    assert objective.by_channel(weight).flatten().tolist() == pytest.approx([1.0] * 6)
+    assert objective.value_and_gradient(weight, 0)[0] == pytest.approx(6.0, rel=1e-4)
+    marked = torch.arange(13.0).reshape(1, 13, 1).expand(2, 13, 4)
+    rows = OutputError(marked, marked, torch.zeros(2, 4), lambda y: y, 4, 2, 0)._rows(marked, torch.tensor([2, 0]))
+    assert rows[0, :, 0].tolist() == [6, 7, 8, 0, 1, 2]
