@@ -45,6 +45,19 @@ def register(model: Model, name: str, data: np.ndarray) -> ir.Value:
     return value
 
 
+def give_constant(model: Model, node: ir.Node, place: int, data: np.ndarray) -> None:
+    """Makes `data` what the node reads at that input: in place where it alone reads that constant, else as a constant of its own."""
+    value = node.inputs[place] if place < len(node.inputs) else None
+    if value is not None and value.const_value is not None and len(value.uses()) == 1 and _shape_of(value) == data.shape:
+        set_constant(value, data)
+        return
+    if place >= len(node.inputs):
+        node.resize_inputs(place + 1)
+    node.replace_input_with(place, register(model, f"{node.name}_{place}" if value is None else f"{value.name}_own", data))
+    if value is not None and value.const_value is not None and not value.uses() and not value.is_graph_output():
+        model.graph.initializers.pop(str(value.name), None)
+
+
 def alone(value: ir.Value | None) -> bool:
     """Whether exactly one node reads the value, and nobody outside the graph."""
     return value is not None and len(value.uses()) == 1 and not value.is_graph_output()

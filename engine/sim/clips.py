@@ -25,7 +25,7 @@ def clipped_tensors(model: Model, tensors: frozenset[str]) -> dict[str, Clipped]
     """Those of `tensors` that a Relu or Clip makes of another of them, in the order of the graph."""
     found: dict[str, Clipped] = {}
     for node in model.graph:
-        bounds = _bounds(node)
+        bounds = clip_bounds(node)
         if bounds is None or node.inputs[0] is None:
             continue
         source, target = str(node.inputs[0].name), str(node.outputs[0].name)
@@ -34,7 +34,7 @@ def clipped_tensors(model: Model, tensors: frozenset[str]) -> dict[str, Clipped]
     return found
 
 
-def _bounds(node: ir.Node) -> tuple[float, float] | None:
+def clip_bounds(node: ir.Node) -> tuple[float, float] | None:
     """The bounds of a Relu or Clip; None for other nodes, and where a bound is computed."""
     if node.op_type == "Relu":
         return 0.0, math.inf
