@@ -25,14 +25,14 @@ def find_boundaries(
     works: dict[str, DataType] = {}
     for node in model.graph:
         unit = placement.units.get(str(node.name), str(node.name))
-        for tensor in _reads(node, placement):
+        for tensor in tensors_read(node, placement):
             kind = _as_read(str(node.name), types[tensor], requests)
             if unit not in works or kind.bits > works[unit].bits:
                 works[unit] = kind
     return tuple(b for node in model.graph for b in _at(node, placement, requests, types, works))
 
 
-def _reads(node: ir.Node, placement: Placement) -> Iterator[str]:
+def tensors_read(node: ir.Node, placement: Placement) -> Iterator[str]:
     """The tensors with an encoding that a node reads."""
     for name in dict.fromkeys(str(v.name) for v in node.inputs if v is not None):
         root = placement.slots.get(placement.root(name))
@@ -59,7 +59,7 @@ def _at(
         for v in node.outputs
     ):
         return  # it only moves values
-    for tensor in _reads(node, placement):
+    for tensor in tensors_read(node, placement):
         kind = _as_read(name, types[tensor], requests)
         if kind != types[tensor]:
             yield Boundary(tensor, types[tensor], kind, name)
