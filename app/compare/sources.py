@@ -58,13 +58,15 @@ def on_the_desk(client: Any, found: Bench) -> list[Run]:
     now = next((line for line in client.history(found.project.id) if line.current), None)
     side = client.slots(found.project.id)
     name = "On the desk" if side.other is None else f"{side.active} \u00b7 on the desk"
-    return [Run("desk", f"{name} \u00b7 {_cut(now.label)}" if now is not None else name, found.recipe, now.seq if now else 0)]
+    return [Run("desk", f"{name} \u00b7 {_called(client, found, now)}" if now is not None else name, found.recipe, now.seq if now else 0)]
 
 
 def other_side(client: Any, found: Bench) -> list[Run]:
     """The other one of A and B."""
     side = client.slots(found.project.id)
-    return [] if side.other is None else [Run("side", f"{side.passive} \u00b7 {_cut(side.other.label)}", side.other.recipe, side.other.seq)]
+    if side.other is None:
+        return []
+    return [Run("side", f"{side.passive} \u00b7 {_called(client, found, side.other)}", side.other.recipe, side.other.seq)]
 
 
 def named(client: Any, found: Bench) -> list[Run]:
@@ -135,6 +137,12 @@ def recipe_of(client: Any, run: int) -> str:
         doc = report.get("recipe")
         _SEEN[key] = recipes.write(doc) if isinstance(doc, Mapping) else ""
     return _SEEN[key]
+
+
+def _called(client: Any, found: Bench, line: Any) -> str:
+    """The name that somebody gave a line of history, else what the edit was."""
+    names = [name for name, seq in client.named_lines(found.project.id).items() if seq == line.seq]
+    return _cut(names[-1] if names else line.label)
 
 
 def _cut(words: str) -> str:
