@@ -1,0 +1,1 @@
+"""Mixed precision: from scores to the right bits for every layer: solve, validate, repair, Pareto."""
