@@ -1,19 +1,19 @@
-"""A prepared graph: the model with a recipe's steps applied, its simulation and its calibration."""
+"""A prepared graph: the model with some steps applied, its simulation and its calibration."""
 from __future__ import annotations
 
 import hashlib
 import json
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
 from engine.analysis.runner import Runner
 from engine.data import Dataset
 from engine.errors import BadInput
 from engine.export.dialects import read_encodings
 from engine.export.entries import to_quantization
-from engine.graph.model import Model
 from engine.progress import Making, Progress, silent
-from engine.ptq import StepReport, apply_steps, steps_of
+from engine.ptq import StepReport
 from engine.recipe import Recipe
 from engine.recipe.parts import EncodingsFile
 from engine.sim.calibration import Statistics
@@ -24,26 +24,34 @@ MAX_MOVED = 8
 
 
 class Room:
-    """One stepped graph that serves every recipe with the same steps. Jobs that run between each other's batches share it.
+    """One stepped graph that serves every recipe to whose steps it belongs (`engine.rooms` knows which these are). Jobs that run
+    between each other's batches share it.
 
     Attributes:
-        key: tells the graph from others of the session.
+        key: of the steps and all they looked at.
+        graph: of the last step that changed the graph: rooms with equal ones have the same statistics and float values.
         sim: the graph with its statistics; `enter` moves it to a recipe.
         reports: what the steps did.
         runner: of the stepped graph, once data are known.
     """
 
-    def __init__(self, model: Model, recipe: Recipe, calibration: Dataset | None, cache: Path | None,
-                 strict: bool = False, base: Path = Path(), progress: Progress = silent) -> None:
-        self.sim = QuantSim(model.clone(), recipe, strict=strict)
-        self.reports: tuple[StepReport, ...] = apply_steps(self.sim, calibration, progress)
+    def __init__(self, sim: QuantSim, key: str, calibration: Dataset | None, cache: Path | None = None, base: Path = Path()) -> None:
+        self.sim, self.key, self.graph = sim, key, key
+        self.reports: tuple[StepReport, ...] = ()
         self.runner: Runner | None = None
-        self._data, self._cache = calibration, cache
-        self.key = steps_key(recipe)
-        self._base = base
+        self._data, self._cache, self._base = calibration, cache, base
         self._moved: list[tuple[Recipe, QuantSim]] = []
         self._gathered: str | None = None
         self._making = Making()
+
+    def then(self, sim: QuantSim, key: str, report: StepReport, changed: bool) -> Room:
+        """The room after one more step; one that left the graph as it was leaves the calibration and the runner too."""
+        other = Room(sim, key, self._data, self._cache, self._base)
+        other.reports = (*self.reports, report)
+        if not changed:
+            other.graph, other.runner, other._gathered = self.graph, self.runner, self._gathered
+            sim.adopt(self.sim.statistics)
+        return other
 
     def enter(self, recipe: Recipe) -> QuantSim:
         """A simulation under this recipe, with whatever calibration there is and the encodings of its file.
@@ -101,10 +109,24 @@ class Room:
             self.runner = Runner(self.sim.chain, data)
         return self.runner
 
+    def precision(self, recipe: Recipe) -> list[Any]:
+        """All that a step which looks at the precision depends on, as plain values: types, grids, ranges and where these come
+        from. What a recipe says of layers is in it only as far as it is resolved to something else."""
+        sim = self.enter(recipe)
+        activations = [[p.tensor, str(p.dtype), p.symmetry, p.fixed_range, p.tied, repr(p.method), p.minimum, p.maximum]
+                       for p in sim.plan.activations.values()]
+        weights = [[p.initializer, str(p.dtype), p.symmetry, repr(p.granularity), repr(p.method)] for p in sim.plan.weights.values()]
+        fixed = sorted([name, encoding.key()] for name, encoding in sim.fixed.items())
+        return [recipe.target, recipe.bias, recipe.calibration.samples, recipe.calibration.seed, activations, weights, fixed]
+
     def _wanted(self, recipe: Recipe) -> str:
         data = "none" if self._data is None else self._data.sha256
-        text = json.dumps([self.sim.model.sha256, self.key, data, recipe.calibration.samples, recipe.calibration.seed, recipe.target])
-        return hashlib.sha256(text.encode()).hexdigest()[:24]
+        return digest([self.graph, data, recipe.calibration.samples, recipe.calibration.seed, recipe.target])
+
+
+def digest(value: Any) -> str:
+    """A short hash of plain values."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[:24]
 
 
 def use_encodings(sim: QuantSim, wanted: EncodingsFile, base: Path) -> None:
@@ -124,14 +146,3 @@ def use_encodings(sim: QuantSim, wanted: EncodingsFile, base: Path) -> None:
             raise BadInput(f"{wanted.file}: {name!r} is {encoding.dtype} in the file and {planned[name]} under the recipe; "
                            "change the recipe's precision, or leave the tensor out of `encodings.frozen`")
         sim.override(name, encoding)
-
-
-def steps_key(recipe: Recipe) -> str:
-    """Recipes with equal keys share a stepped graph. Folding looks at the graph alone; later steps look at the precision too."""
-    steps = steps_of(recipe)
-    names = [[step.name, sorted(dict(step.options).items())] for step in steps]
-    if all(step.name == "fold_batch_norm" for step in steps):
-        return json.dumps(names)
-    return json.dumps([names, recipe.fingerprint()])
-
-

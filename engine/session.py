@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -18,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from engine.analysis.diagnosis import diagnose
-from engine.analysis.facts import model_facts
+from engine.analysis.facts import data_facts, metric_facts, model_facts
 from engine.analysis.graph_drawing import drawing
 from engine.analysis.layer_facts import layer_facts
 from engine.analysis.layer_noise import LayerNoise
@@ -35,20 +34,20 @@ from engine.analysis.sensitivity.scorer import metric_key
 from engine.answering import Answering, answering_of
 from engine.data import Dataset, load_data
 from engine.data.metrics import Metric, resolve_metric
-from engine.errors import BadInput, IllegalPrecision
+from engine.errors import BadInput
 from engine.graph import Model, load_model
 from engine.predicting import Predicting, Reports, curve_asked, predicting_of
-from engine.progress import Making, Progress, part, silent
+from engine.progress import Progress, part, silent
 from engine.quant.precision import Precision
 from engine.recipe import Recipe
-from engine.room import Room, steps_key
+from engine.room import Room
+from engine.rooms import Rooms
 from engine.sim.calibration import Statistics, gather
 from engine.sim.kept_cuts import BUDGET, KeptCuts
 from engine.sim.quantization import FLOAT
 from engine.sim.quantsim import QuantSim
 
 Partial = Callable[[dict[str, Any]], None]
-MAX_ROOMS = 3
 ORDER_SEED = 0
 CLIP_SAMPLES = 256
 MAX_REPORTS = 400  # measurements that a curve is fitted to, the newest ones
@@ -95,9 +94,8 @@ class Session:
         self.metric: Metric | None = (
             None if labelled is None else resolve_metric(metric, labelled, model.outputs, allow_code=allow_code)
         )
-        self._cache, self._strict, self._base = cache, strict, base
-        self._rooms: OrderedDict[str, Room] = OrderedDict()
-        self._making = Making()
+        self._cache = cache
+        self._rooms = Rooms(self.model, self.calibration, cache, strict, base)
         self._comparison: Comparison | None = None
         self._kept, self._noise = KeptCuts(kept_bytes), LayerNoise()
         self._clipped: tuple[Statistics, Statistics] | None = None
@@ -118,7 +116,8 @@ class Session:
         """Facts about the model and its data; nothing is quantized."""
         progress(0.0, "Reading the model")
         facts = model_facts(self.model)
-        return facts | {"data": self._data_facts(), "metric": self._metric_facts(), "notes": list(self.notes)}
+        data = data_facts(self.evaluation, self.calibration, self.training)
+        return facts | {"data": data, "metric": metric_facts(self.metric), "notes": list(self.notes)}
 
     def graph(self, progress: Progress = silent) -> dict[str, Any]:
         """The network as it is drawn: nodes and edges, without places."""
@@ -127,7 +126,7 @@ class Session:
 
     def resolve(self, recipe: Recipe, progress: Progress = silent) -> dict[str, Any]:
         """What follows from the recipe alone, without running anything."""
-        room = self._room(recipe, progress)
+        room = self._rooms.sketch(recipe, progress)
         return resolved(room.enter(recipe), room.state(recipe))
 
     def float_value(self, progress: Progress = silent) -> dict[str, Any]:
@@ -155,7 +154,7 @@ class Session:
 
     def compare(self, left: Recipe | None, right: Recipe | None, progress: Progress = silent) -> dict[str, Any]:
         """Two recipes sample by sample; None is the float model. What was measured before is not run again."""
-        metric = self._metric_facts()
+        metric = metric_facts(self.metric)
         if metric is None:
             raise BadInput("comparing runs needs evaluation data (--evaluation); none were given")
         found = self._answers().compare(left, right, lambda p: self._compare(p)[0], self._measure_for, progress)
@@ -242,7 +241,7 @@ class Session:
     def _scores(self, recipe: Recipe, question: Question, data: Dataset) -> ScoreCache | None:
         if self._cache is None:
             return None
-        shared = [self.model.sha256, steps_key(recipe), data.sha256, metric_key(self.metric), question.mode]
+        shared = [self.model.sha256, self._rooms.room(recipe).graph, data.sha256, metric_key(self.metric), question.mode]
         return ScoreCache(self._cache / "scores", json.dumps(shared))
 
     def diagnose(self, recipe: Recipe, layers: Sequence[str] | None = None, progress: Progress = silent) -> dict[str, Any]:
@@ -276,7 +275,7 @@ class Session:
 
         room = self._room(recipe, progress)
         sim = room.calibrated(recipe, part(progress, 0.0, 0.4))
-        self._refuse_illegal(sim.plan, allow_illegal)
+        sim.plan.refuse_illegal(allow_illegal)
         files = export(sim, Path(out), dict(found) if found else None, versions, part(progress, 0.4, 1.0), allow_illegal=allow_illegal)
         return {"files": [{"name": f.name, "bytes": f.bytes, "path": str(f.path)} for f in files]}
 
@@ -292,8 +291,7 @@ class Session:
         """Measures, exports and verifies in one go."""
         from engine.export import commands
 
-        room = self._room(recipe, progress)
-        self._refuse_illegal(room.enter(recipe).plan, allow_illegal)
+        self._rooms.sketch(recipe).enter(recipe).plan.refuse_illegal(allow_illegal)
         found = self.measure(recipe, part(progress, 0.0, 0.5))
         files = self.export(recipe, out, part(progress, 0.5, 0.7), allow_illegal=allow_illegal, found=found)
         certificate = self.verify(out, part(progress, 0.7, 1.0))
@@ -306,7 +304,7 @@ class Session:
         sim = room.calibrated(recipe, part(progress, 0.0, 0.2))
         runner = room.ready_runner(comparison.data, progress)
         tell = None if partial is None else lambda m: partial(measured(metric.name, m))
-        run, floats = (runner.kept_run(q, self._kept, room.key) for q in (sim.quantization, FLOAT))
+        run, floats = (runner.kept_run(q, self._kept, room.graph) for q in (sim.quantization, FLOAT))
         self._kept.begin((*run.keys, *floats.keys))
         found, outputs = comparison.measure(runner, sim.quantization, part(progress, 0.2, 0.9), tell, run)
         places = {layer.name: layer.output for layer in sim.model.layers}
@@ -336,25 +334,8 @@ class Session:
             self._answering = answering_of(self, self._cache)
         return self._answering
 
-    def _room(self, recipe: Recipe, progress: Progress) -> Room:
-        key = steps_key(recipe)
-        if key not in self._rooms:
-            self._check_model(recipe)
-            with self._making.of(key, "Waits for the steps that run"):
-                made = Room(self.model, recipe, self.calibration, self._cache, self._strict, self._base, progress)
-            self._rooms[key] = made
-            if len(self._rooms) > MAX_ROOMS:
-                self._rooms.popitem(last=False)
-        self._rooms.move_to_end(key)
-        return self._rooms[key]
-
-    def _check_model(self, recipe: Recipe) -> None:
-        wanted = recipe.model.sha256 if recipe.model else None
-        if wanted and self.model.sha256 and wanted != self.model.sha256:
-            raise BadInput(
-                f"the recipe was made for the model with sha256 {wanted[:16]}…, this one has {self.model.sha256[:16]}…; "
-                "use that model, or remove `model.sha256` from the recipe"
-            )
+    def _room(self, recipe: Recipe, progress: Progress = silent) -> Room:
+        return self._rooms.room(recipe, progress)
 
     def _compare(self, progress: Progress) -> tuple[Comparison, Metric]:
         if self.evaluation is None or self.metric is None:
@@ -366,37 +347,3 @@ class Session:
 
             self._comparison = Comparison(Runner(Chain(self.model), self.evaluation), self.evaluation, self.metric)
         return self._comparison, self.metric
-
-    @staticmethod
-    def _refuse_illegal(plan: Any, allow: bool) -> None:
-        illegal = plan.illegal()
-        if illegal and not allow:
-            names = ", ".join(f"{entry.name} ({entry.precision})" for entry in illegal[:4])
-            more = f" and {len(illegal) - 4} more" if len(illegal) > 4 else ""
-            raise IllegalPrecision(
-                f"{len(illegal)} layers have a precision that the target does not run: {names}{more}. "
-                f"{illegal[0].reason}. Change them, choose another target, or pass --allow-illegal"
-            )
-
-    def _data_facts(self) -> dict[str, Any]:
-        facts: dict[str, Any] = {}
-        for key in ("evaluation", "calibration", "training"):
-            data = getattr(self, key)
-            facts[key] = (
-                None
-                if data is None
-                else {"name": data.name, "samples": len(data), "labels": data.labels is not None, "notes": list(data.notes)}
-            )
-        both = self.evaluation is not None and self.calibration is not None
-        facts["overlap"] = self.calibration.overlap(self.evaluation) if both and self.calibration and self.evaluation else 0
-        return facts
-
-    def _metric_facts(self) -> dict[str, Any] | None:
-        if self.metric is None:
-            return None
-        return {
-            "name": self.metric.name,
-            "unit": "dB" if self.metric.name == "sqnr" else "share",
-            "higher_is_better": True,
-            "doc": self.metric.doc,
-        }

@@ -5,6 +5,8 @@ import math
 from collections import Counter
 from typing import Any
 
+from engine.data import Dataset
+from engine.data.metrics import Metric
 from engine.graph.model import Model
 from engine.ops import find
 
@@ -80,3 +82,21 @@ def warnings(model: Model) -> list[str]:
     if symbolic:
         found.append(f"Input {', '.join(symbolic)} has free dimensions: costs are those of the first sample of the data.")
     return found
+
+
+def data_facts(evaluation: Dataset | None, calibration: Dataset | None, training: Dataset | None) -> dict[str, Any]:
+    """Name, size and notes of each set of data, and how many calibration samples are evaluation samples too."""
+    sets = {"evaluation": evaluation, "calibration": calibration, "training": training}
+    facts: dict[str, Any] = {
+        key: None if data is None else {"name": data.name, "samples": len(data), "labels": data.labels is not None,
+                                        "notes": list(data.notes)}
+        for key, data in sets.items()
+    }
+    return facts | {"overlap": calibration.overlap(evaluation) if calibration is not None and evaluation is not None else 0}
+
+
+def metric_facts(metric: Metric | None) -> dict[str, Any] | None:
+    """What the metric is called, counts in and means."""
+    if metric is None:
+        return None
+    return {"name": metric.name, "unit": "dB" if metric.name == "sqnr" else "share", "higher_is_better": True, "doc": metric.doc}

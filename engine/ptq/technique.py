@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
+from engine.data import Dataset
 from engine.errors import BadInput, nearest
 from engine.progress import Progress, part, silent
 from engine.recipe import Recipe
@@ -58,6 +59,8 @@ class StepReport:
         options: what the recipe sets.
         layers: before and after, layer by layer.
         equivalent: the step promises that the float model's function is the same (up to rounding, 1e-4 of range).
+        instead: steps as a recipe's plain lines that do the same as this one (`auto` alone; None elsewhere).
+        tried: what was tried and judged on the way, as plain values (`auto` alone).
     """
 
     name: str
@@ -67,12 +70,23 @@ class StepReport:
     options: Mapping[str, Any] = field(default_factory=dict)
     layers: tuple[LayerChange, ...] = ()
     equivalent: bool = False
+    instead: tuple[Any, ...] | None = None
+    tried: tuple[Mapping[str, Any], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for reports."""
         return {"name": self.name, "changes": list(self.changes), "warnings": list(self.warnings), "seconds": self.seconds,
                 "options": dict(self.options), "layers": [asdict(change) for change in self.layers],
-                "equivalent": self.equivalent}
+                "equivalent": self.equivalent, "instead": None if self.instead is None else list(self.instead),
+                "tried": [dict(one) for one in self.tried]}
+
+    @staticmethod
+    def from_json(found: Mapping[str, Any]) -> StepReport:
+        """What `to_json` wrote."""
+        instead = found["instead"]
+        return StepReport(found["name"], tuple(found["changes"]), tuple(found["warnings"]), float(found["seconds"]),
+                          dict(found["options"]), tuple(LayerChange(**layer) for layer in found["layers"]),
+                          bool(found["equivalent"]), None if instead is None else tuple(instead), tuple(found["tried"]))
 
 
 Technique = Callable[[QuantSim, Samples | None, Any, Progress], StepReport]
@@ -86,20 +100,22 @@ class Registered:
     config: type[Any]
     run: Technique
     looks_at: LooksAt
+    version: int = 1
 
 
 _BY_NAME: dict[str, Registered] = {}
 _BY_CONFIG: dict[type[Any], Registered] = {}
 
 
-def technique(name: str, config: type[Any], looks_at: LooksAt = "precision") -> Callable[[Technique], Technique]:
+def technique(name: str, config: type[Any], looks_at: LooksAt = "precision", version: int = 1) -> Callable[[Technique], Technique]:
     """Registers a technique under its step name and its config's type.
 
     `looks_at`: "graph" where the weights alone decide (folding), "data" where calibration data do too, "precision" where the
     recipe's types and ranges do as well. A result is used again for every recipe that agrees in what the technique looks at.
+    `version` is raised when the technique's numbers change: what is kept on disk is then computed anew.
     """
     def add(function: Technique) -> Technique:
-        _BY_NAME[name] = _BY_CONFIG[config] = Registered(name, config, function, looks_at)
+        _BY_NAME[name] = _BY_CONFIG[config] = Registered(name, config, function, looks_at, version)
         return function
     return add
 
@@ -162,16 +178,30 @@ def steps_of(recipe: Recipe) -> tuple[Step, ...]:
 
 
 def apply_step(sim: QuantSim, step: Step, data: Samples | None, progress: Progress = silent) -> StepReport:
-    """Runs one step on `sim`; its report has the wall time and the recipe's options."""
+    """Runs one step on `sim`; its report has the wall time and the recipe's options.
+
+    A step that looks at the precision gets a calibrated simulation: without ranges they are gathered first.
+    """
     config = build(step)
+    known = _BY_CONFIG[type(config)]
+    if known.looks_at == "precision" and data is not None and sim.missing():
+        wanted = sim.recipe.calibration
+        some = data.subset(wanted.samples, wanted.seed) if isinstance(data, Dataset) else data
+        sim.calibrate(some, part(progress, 0.0, 0.2))
+        progress = part(progress, 0.2, 1.0)
     begin = time.perf_counter()
-    found = _BY_CONFIG[type(config)].run(sim, data, config, progress)
+    found = known.run(sim, data, config, progress)
     return replace(found, name=step.name, seconds=time.perf_counter() - begin, options=thaw(step.options))
+
+
+def check_steps(steps: Iterable[Step]) -> None:
+    """Raises `BadInput` for the first step or option that does not exist."""
+    for step in steps:
+        build(step)
 
 
 def apply_steps(sim: QuantSim, data: Samples | None, progress: Progress = silent) -> tuple[StepReport, ...]:
     """Runs the recipe's steps in order on `sim`. All are checked before the first runs."""
     steps = steps_of(sim.recipe)
-    for step in steps:
-        build(step)
+    check_steps(steps)
     return tuple(apply_step(sim, step, data, part(progress, i / len(steps), (i + 1) / len(steps))) for i, step in enumerate(steps))

@@ -39,6 +39,7 @@ class QuantSim:
         model: the graph, which steps may change (then they call `graph_changed`).
         statistics: of the calibration data, by tensor; empty before `calibrate`.
         fixed: encodings set from outside (frozen or overridden), by tensor or initializer name.
+        revision: counts the changes of the graph.
         kept: where steps keep what they finished (`engine.ptq.kept_layers.LayerCache`); None keeps nothing.
     """
 
@@ -50,6 +51,7 @@ class QuantSim:
         self.statistics: Statistics = {}
         self.fixed: dict[str, Encoding] = {}
         self.kept: Any = None
+        self.revision = -1
         self._pins: Pins = NO_PINS
         self._weights: dict[tuple[str, str], Encoding] = {}
         self._activations: dict[tuple[str, str], Encoding] = {}
@@ -58,6 +60,7 @@ class QuantSim:
     def graph_changed(self) -> None:
         """After a step has edited the graph: everything derived from it is made anew. Statistics of old values go,
         and pins whose weight is another now."""
+        self.revision += 1
         self.model.changed()
         self._pins = self._pins.holding(self.model)
         self._forget("plan", "chain")
@@ -83,6 +86,18 @@ class QuantSim:
         other.fixed = {}
         other.update(recipe)
         return other
+
+    def copy(self) -> QuantSim:
+        """A simulation that knows all that this one does, on a graph of its own: whatever a step does to it, this one stays."""
+        other = copy.copy(self)
+        other.fixed = dict(self.fixed)
+        other.model = self.model.clone()
+        return other
+
+    def take(self, other: QuantSim) -> None:
+        """The graph and the pins of a copy that was worked on."""
+        self.model, self._pins = other.model, other._pins
+        self.graph_changed()
 
     @property
     def placement(self) -> Placement:
@@ -130,7 +145,7 @@ class QuantSim:
     def missing(self) -> list[str]:
         """Tensors whose range can only come from data that have not been seen."""
         return [name for name, plan in self.plan.activations.items() if name not in self.fixed and isinstance(plan.dtype, Int)
-                and _given_range(plan) is None and self._observer(plan) is None]
+                and self._pins.of_activation(plan) is None and _given_range(plan) is None and self._observer(plan) is None]
 
     def override(self, name: str, encoding: Encoding) -> None:
         """Sets a tensor's or a weight's encoding from outside; it stays until `reset`."""
@@ -156,12 +171,12 @@ class QuantSim:
 
     @property
     def pinned(self) -> dict[str, Encoding]:
-        """What `pin` set and still holds, by initializer."""
+        """What `pin` set and still holds, by initializer or activation."""
         return self._pins.encodings
 
     def pin(self, name: str, encoding: Encoding) -> None:
-        """A step's encoding for the weight as it is now (set the weight first). It moves along to other recipes, and is used
-        while the plan's type, symmetry and granularity of that weight are the encoding's. `override` beats it."""
+        """A step's encoding for the weight as it is now (set the weight first), or for an activation. It moves along to other
+        recipes, and is used while the plan's type, symmetry and granularity are the encoding's. `override` beats it."""
         self._pins = self._pins.having(self.model, name, encoding)
         self._quantization = None
 
@@ -200,6 +215,9 @@ class QuantSim:
         """The encoding of an activation from its plan: fixed range, given min and max, or the range method's."""
         if isinstance(plan.dtype, Float):
             return Encoding(plan.dtype)
+        learned = self._pins.of_activation(plan)
+        if learned is not None:
+            return learned
         key = (plan.tied or plan.tensor, repr((plan.dtype, plan.symmetry, plan.fixed_range, plan.method, plan.minimum, plan.maximum)))
         if key not in self._activations:
             grid = Grid(plan.dtype.bits, plan.symmetry)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from engine.errors import BadInput, nearest
+from engine.errors import BadInput, IllegalPrecision, nearest
 from engine.quant.granularity import Granularity
 from engine.quant.grid import Symmetry
 from engine.quant.precision import FP32, DataType, Precision
@@ -111,6 +111,16 @@ class Plan:
     def illegal(self) -> tuple[LayerPlan, ...]:
         """The layers whose precision the target does not run."""
         return tuple(layer for layer in self.layers if not layer.legal)
+
+    def refuse_illegal(self, allow: bool = False) -> None:
+        """Raises `IllegalPrecision` where a layer has a precision that the target does not run, unless that is allowed."""
+        illegal = self.illegal()
+        if not illegal or allow:
+            return
+        names = ", ".join(f"{entry.name} ({entry.precision})" for entry in illegal[:4])
+        more = f" and {len(illegal) - 4} more" if len(illegal) > 4 else ""
+        raise IllegalPrecision(f"{len(illegal)} layers have a precision that the target does not run: {names}{more}. "
+                               f"{illegal[0].reason}. Change them, choose another target, or pass --allow-illegal")
 
     def weight_type(self, initializer: str) -> DataType:
         """The type of an initializer; fp32 where nothing quantizes it."""
