@@ -64,13 +64,13 @@ class Server:
             self.port = probe.getsockname()[1]
         self.home, self.log = folder / "home", folder / "server.log"
         self.url = f"http://127.0.0.1:{self.port}/"
+        self.command = [sys.executable, "-m", "streamlit", "run", "app/main.py", "--server.port", str(self.port)]
 
     def start(self) -> None:
         """Serves, and returns once it answers."""
-        command = [sys.executable, "-m", "streamlit", "run", "app/main.py", "--server.port", str(self.port), "--server.headless", "true"]
         given = os.environ | {"MIXDOWN_HOME": str(self.home), "MIXDOWN_TOUR": os.environ.get("MIXDOWN_TOUR", "off")}
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(command, cwd=ROOT, env=given, stdout=log, stderr=log)
+            self.process = subprocess.Popen(self.command, cwd=ROOT, env=given, stdout=log, stderr=log)
         for _ in range(240):
             assert self.process.poll() is None, "the server ended at once"
             try:

@@ -33,7 +33,7 @@ def became(page: Any) -> list[str]:
 
 def predicted_then_measured(page: Any) -> None:
     """Waits for the figures of the last move: predicted stood there before measured did."""
-    page.wait_for_function("window.__badges.lastIndexOf('measured') > window.__badges.indexOf('predicted') && window.__badges.includes('predicted')")
+    page.wait_for_function("(b => b.includes('predicted') && b.lastIndexOf('measured') > b.indexOf('predicted'))(window.__badges)")
     seen = became(page)
     assert seen.index("predicted") < len(seen) - 1 and seen[-1] == "measured", seen
 
