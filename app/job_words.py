@@ -17,7 +17,7 @@ PAGES = {"open": "model", "float": "model", "resolve": "desk", "measure": "desk"
          "graph": "desk", "curve": "desk", "additivity": "desk", "sensitivity": "sensitivity", "diagnose": "sensitivity",
          "repair": "repair", "technique": "repair", "search": "search", "compare": "compare", "quantize": "export", "verify": "export",
          "report": "report"}
-QUIET = ("ready", "layer", "resolve", "open", "graph", "curve", "additivity")  # looked up by the page itself: told only where they fail
+QUIET = ("ready", "layer", "resolve", "open", "graph", "curve", "additivity", "steps")  # looked up by a page itself: told only if they fail
 LONGEST = 1500
 
 

@@ -27,6 +27,7 @@ _CALLS = {
     "float": ("simulate", "print(session.float_value())"),
     "inspect": ("inspect", ""),
     "calibrate": ("export", "for row in session.calibrate(recipe)['tensors']:\n    print(row['name'], row['low'], row['high'])"),
+    "repair": ("simulate", "for row in session.repair(recipe)['rows']:\n    print(row['step'], row['words'])"),
     "diagnose": ("", "for cause in session.diagnose(recipe, {layers!r})['diagnoses']:\n    print(cause)"),
 }
 
@@ -34,7 +35,8 @@ _CALLS = {
 def reproduce(project: Project, recipe: str, language: str = "shell", what: str = "simulate", layers: Sequence[str] | None = None) -> str:
     """Text that makes a result again on the project's model and data without the workbench.
 
-    `what`: `simulate` (the report), `float`, `inspect` (the model), `calibrate` (the ranges) or `diagnose` (causes, of `layers`).
+    `what`: `simulate` (the report), `float`, `inspect` (the model), `calibrate` (the ranges), `repair` (the gain
+    of each step) or `diagnose` (causes, of `layers`).
     """
     if language not in ("shell", "python") or what not in _CALLS:
         raise BadInput(f"language {language!r} of {what!r}: expected 'shell' or 'python' of {', '.join(_CALLS)}")

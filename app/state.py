@@ -13,8 +13,8 @@ import streamlit as st
 
 from app.rack_edits import Memory
 
-PAGES = {"projects": "Projects", "model": "Model", "desk": "Desk", "sensitivity": "Sensitivity", "compare": "Compare", "export": "Export",
-         "report": "Report"}
+PAGES = {"projects": "Projects", "model": "Model", "desk": "Desk", "sensitivity": "Sensitivity", "repair": "Repair",
+         "compare": "Compare", "export": "Export", "report": "Report"}
 
 
 @dataclass

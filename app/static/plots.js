@@ -1,6 +1,7 @@
 // The inspector's plots, drawn here as SVG: nothing heavy is loaded for them, and the rack never waits.
-const { channels, histogram, ladder, waiting } = await import(`./plots_draw.js${new URL(import.meta.url).search}`);
-const I = new WeakMap(), SVG = "http://www.w3.org/2000/svg", DRAW = { histogram, ladder, channels, waiting };
+const q = new URL(import.meta.url).search;
+const [{ channels, histogram, ladder, waiting }, { mirror, spans }] = await Promise.all([import(`./plots_draw.js${q}`), import(`./plots_mirror.js${q}`)]);
+const I = new WeakMap(), SVG = "http://www.w3.org/2000/svg", DRAW = { histogram, ladder, channels, waiting, mirror, spans };
 
 export default function ({ data, parentElement }, lib) {
   const root = parentElement.querySelector(".plotsroot");

@@ -5,6 +5,8 @@ import math
 import time
 from typing import Any
 
+from tests.app import canned_repair
+
 CANDIDATES = ("fp16", "w8a16", "w8a8", "w4a8")
 BITS = {"fp32": (32, 32), "fp16": (16, 16), "w8a16": (8, 16), "w8a8": (8, 8), "w4a8": (4, 8)}
 SAMPLES = 2000
@@ -113,6 +115,10 @@ class CannedSession:
                 "channels": {"low": [-0.1 - 0.01 * (i % 7) for i in range(n)], "high": high, "limits": None},
                 "tensors": [{"name": "t1", "role": "reads", "dtype": "int8", "low": -1.0, "high": 2.0, "explain": "read at 8 bits"},
                             {"name": "t2", "role": "output", "dtype": "fp32", "explain": "the activation after it is fused"}]}
+
+    def repair(self, recipe: Any, progress: Any, partial: Any) -> dict[str, Any]:
+        """A chain of steps, measured after each."""
+        return canned_repair.repair(self.layers, recipe, self.pause, progress, partial)
 
     def quantize(self, recipe: Any, out: str, progress: Any) -> dict[str, Any]:
         """An export without files."""
