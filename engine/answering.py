@@ -37,8 +37,26 @@ class Answering:
         answers = answers_of(comparison.scores(outputs), first, None if report is None else short(report))
         if recipe is None or recipe.encodings is None:  # a file of encodings may change under the same recipe
             self._store.save(_key(recipe), answers)
-        self._fresh = {_key(recipe): answers}
+        if recipe is not None:
+            self._fresh = {_key(recipe): answers}
         return answers
+
+    def known(self, recipe: Recipe | None) -> Answers | None:
+        """What was kept of a run; None where it has to be run."""
+        return self._store.load(_key(recipe))
+
+    def of(self, recipe: Recipe | None, measure: Measure, progress: Progress = silent,
+           float_model: Callable[[Progress], Comparison] | None = None) -> Answers:
+        """The answers of a run, which `measure` runs (it calls `keep`) where they are not kept; None is the float model."""
+        found = self.known(recipe)
+        if found is None and recipe is not None:
+            measure(recipe, progress)
+            return self._fresh[_key(recipe)]
+        if found is None:
+            assert float_model is not None
+            comparison = float_model(progress)
+            return self.keep(None, comparison, comparison.float_outputs(progress))
+        return found
 
     def truth(self, reference: Answers) -> Truth:
         """What counts as right."""
@@ -54,18 +72,9 @@ class Answering:
     def compare(self, left: Recipe | None, right: Recipe | None, float_model: Callable[[Progress], Comparison],
                 measure: Measure, progress: Progress = silent) -> dict[str, Any]:
         """Two runs side by side; None is the float model. `measure` runs a recipe and calls `keep`."""
-        def known(recipe: Recipe | None, share: Progress) -> Answers:
-            found = self._store.load(_key(recipe))
-            if found is None and recipe is not None:
-                measure(recipe, share)
-                found = self._fresh[_key(recipe)]
-            elif found is None:
-                comparison = float_model(share)
-                found = self.keep(None, comparison, comparison.float_outputs(share))
-            return found
-
-        reference = known(None, part(progress, 0.0, 0.2))
-        a, b = known(left, part(progress, 0.2, 0.55)), known(right, part(progress, 0.55, 0.9))
+        reference = self.of(None, measure, part(progress, 0.0, 0.2), float_model)
+        a = self.of(left, measure, part(progress, 0.2, 0.55), float_model)
+        b = self.of(right, measure, part(progress, 0.55, 0.9), float_model)
         progress(0.92, "Drawing the samples that differ")
         pictures = pictures_of(self._data)
         order = np.arange(len(self._data)) if self._order is None else self._order

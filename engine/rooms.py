@@ -16,6 +16,7 @@ from engine.errors import BadInput
 from engine.graph import Model
 from engine.progress import Making, Progress, part, silent
 from engine.ptq import apply_step, registered, steps_of
+from engine.ptq.kept_layers import LayerCache
 from engine.ptq.step_file import Kept, load_step, save_step
 from engine.ptq.technique import build, check_steps
 from engine.recipe import Recipe
@@ -128,6 +129,7 @@ class Rooms:
             sim = room.sim.copy()
             sim.update(recipe)
         before = sim.revision
+        sim.kept = None if self._cache is None else LayerCache(self._cache / "layers")
         report = apply_step(sim, step, self._data, part(progress, 0.1, 1.0))
         self.runs += 1
         if self._cache is not None and report.seconds >= WORTH_KEEPING:

@@ -40,6 +40,7 @@ from engine.predicting import Predicting, Reports, curve_asked, predicting_of
 from engine.progress import Progress, part, silent
 from engine.quant.precision import Precision
 from engine.recipe import Recipe
+from engine.repairing import repairing_of
 from engine.room import Room
 from engine.rooms import Rooms
 from engine.sim.calibration import Statistics, gather
@@ -151,6 +152,14 @@ class Session:
         back = np.argsort(self.order) if self.order is not None else slice(None)
         arrays = {f"fp32/{name}": array[back] for name, array in comparison.float_outputs().items()}
         return found, arrays | {f"quantized/{name}": array[back] for name, array in outputs.items()}
+
+    def repair(self, recipe: Recipe, progress: Progress = silent, partial: Partial | None = None) -> dict[str, Any]:
+        """What each step of the recipe gives: every prefix of its steps measured, each against the one before it, in pairs.
+
+        `partial` gets the rows that are done, and live figures of the step that runs.
+        """
+        self._compare(progress)
+        return repairing_of(self).repair(recipe, progress, partial) | {"content": list(self.content()), "notes": list(self.notes)}
 
     def compare(self, left: Recipe | None, right: Recipe | None, progress: Progress = silent) -> dict[str, Any]:
         """Two recipes sample by sample; None is the float model. What was measured before is not run again."""

@@ -113,6 +113,7 @@ VERBS: dict[str, Callable[[Any, dict[str, Any], Reporter], Any]] = {
     "sensitivity": lambda s, a, r: s.sensitivity(_question(a), _recipe(a), str(a.get("on", "calibration")), bool(a.get("racing")),
                                                  progress=r, partial=r.partial),
     "diagnose": lambda s, a, r: s.diagnose(_recipe(a), _names(a), progress=r),
+    "repair": lambda s, a, r: s.repair(_recipe(a), progress=r, partial=r.partial),
     "compare": lambda s, a, r: s.compare(_run(a, "left"), _run(a, "right"), progress=r),
     "curve": lambda s, a, r: s.curve(_recipe(a), _precisions(a), progress=r, partial=r.partial, **_some(a, CURVE)),
     "additivity": lambda s, a, r: s.additivity(_recipe(a), _precisions(a), progress=r, **_some(a, CURVE)),

@@ -44,7 +44,7 @@ def to_dict(recipe: Recipe) -> dict[str, Any]:
         data["encodings"] = {"file": recipe.encodings.file, "frozen": recipe.encodings.frozen}
     data["calibration"] = _calibration(recipe.calibration)
     if recipe.steps is not None:
-        data["steps"] = [_step(step) for step in recipe.steps]
+        data["steps"] = [step_line(step) for step in recipe.steps]
     return data
 
 
@@ -94,7 +94,8 @@ def _calibration(options: CalibrationOptions) -> dict[str, Any]:
     return data
 
 
-def _step(step: Step) -> str | dict[str, Any]:
+def step_line(step: Step) -> str | dict[str, Any]:
+    """A step as the line of a recipe: its name, or its name with options."""
     return {step.name: thaw(step.options)} if step.options else step.name
 
 

@@ -20,7 +20,7 @@ _DOING = {"open": "opening the model", "graph": "drawing the network", "float": 
           "steps": "listing the techniques", "resolve": "resolving the recipe",
           "measure": "measuring", "calibrate": "calibrating", "layer": "looking at a layer",
           "quantize": "quantizing", "verify": "verifying", "sensitivity": "scoring layers", "diagnose": "looking for causes",
-          "compare": "comparing two runs", "curve": "fitting the curve of predictions",
+          "repair": "repairing", "compare": "comparing two runs", "curve": "fitting the curve of predictions",
           "additivity": "checking how scores add"}
 _KEEP = 300
 _COLUMNS = [f.name for f in fields(Job) if f.name != "partial"]
