@@ -16,7 +16,8 @@ Row = Mapping[str, Any]
 def falls_data(lines: Lines, known: Known, unit: str, theme: str, place: int, goal: float | None = None) -> Data:
     """Stages with their numbers on the screen's scale; steps that are not measured yet are ghosts."""
     rows, titles = list(known.rows), _titles(lines)
-    stages = [_plate(rows[0], words.START, "as quantized", "start", unit)] if rows else []
+    first = _ghost(known, 0) | {"label": words.START, "place": -1}
+    stages = [_plate(rows[0], words.START, "as quantized", "start", unit) if rows else first]
     spots = draft.places(lines)
     for k, spot in enumerate(spots, start=1):
         ghost = k >= len(rows)
@@ -74,7 +75,7 @@ def _ghost(known: Known, k: int) -> Data:
     job, running = known.job, known.running
     now = job is not None and job.state == "running" and running.get("index", 1) == k
     share = words.share(running) if now else None
-    said = "runs now" if now else "waits" if job is not None else "not run yet"
+    said = "runs now" if now else "waits" if job is not None else "not run yet" if k else "as quantized"
     return {"kind": "ghost", "sub": said, "share": share, "now": now, "hover": said, "text": ""}
 
 

@@ -43,7 +43,10 @@ function edit(S, lines, sel = S.sel, focus = -1) {
 }
 
 function receive(S, d) {
-  if (d.catalog) [S.part, S.catalog] = [d.catalog.hash, d.catalog.steps];
+  if (d.catalog) {
+    [S.part, S.catalog] = [d.catalog.hash, d.catalog.steps];
+    if (S.layer.classList.contains("on")) open(S);
+  }
   else if (d.part && d.part !== S.part) S.act("need", d.part); // a window that was reloaded lacks what was sent before
   S.d = d;
   const taken = d.ack >= S.seq || d.rev !== S.rev;
@@ -97,6 +100,7 @@ function set(button, b) {
   button.disabled = !!b.off;
 }
 
+// The menu over the cards; made again when the list of techniques comes.
 function open(S) {
   const close = () => (S.layer.replaceChildren(), S.layer.classList.remove("on"), S.add.focus({ preventScroll: true }));
   const add = (name) => {
@@ -108,5 +112,5 @@ function open(S) {
   };
   S.layer.replaceChildren(S.lib.menu(S.catalog, S.lines, add, close, S.lib));
   S.layer.classList.add("on");
-  S.layer.querySelector(".mn-item")?.focus({ preventScroll: true });
+  S.layer.querySelector(".mn-item, .btn")?.focus({ preventScroll: true });
 }

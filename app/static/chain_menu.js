@@ -12,7 +12,7 @@ export function cost(kind, { el }) {
 export function menu(catalog, lines, add, close, lib) {
   const { el, button } = lib, there = new Set(lines.map((l) => l.n));
   const head = el("div", "mn-head", el("b", "", "Add a step"), el("span", "grow"), button("tiny", "Close (Esc)", close, "Close"));
-  const list = el("div", "mn-list", ...catalog.map((t) => item(t, there.has(t.name), add, lib)));
+  const list = el("div", "mn-list", ...catalog.map((t) => item(t, there.has(t.name), add, lib)), !catalog.length && el("p", "st-none", "The worker is starting: it tells in a moment which techniques there are."));
   const panel = el("div", "mn", head, list);
   panel.setAttribute("role", "dialog");
   panel.setAttribute("aria-label", "Add a step");

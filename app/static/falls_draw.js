@@ -21,8 +21,9 @@ export function span(d) {
 
 export function falls(d, w, h) {
   const g = areas(d, w, h), [a, b] = span(d), y = linear(a, b, g.bottom, g.top), out = [];
-  for (const v of ticks(a, b, (g.bottom - g.top) / 44)) out.push(line(LEFT, y(v), w - RIGHT, y(v), "grid"), label(LEFT - 8, y(v) + 3.5, words(v), "tick", "end"));
-  out.push(label(LEFT - 8, g.top - 10, d.unit, "tick", "end"), ...lane(d, g));
+  const known = d.float != null || d.stages.some((s) => s.v != null);
+  for (const v of known ? ticks(a, b, (g.bottom - g.top) / 44) : []) out.push(line(LEFT, y(v), w - RIGHT, y(v), "grid"), label(LEFT - 8, y(v) + 3.5, words(v), "tick", "end"));
+  if (known) out.push(label(LEFT - 8, g.top - 10, d.unit, "tick", "end"), ...lane(d, g));
   if (d.goal != null) out.push(line(LEFT, y(d.goal), w - RIGHT, y(d.goal), "goal"), label(w - RIGHT, y(d.goal) + 11, d.goalText, "goalt", "end"));
   if (d.float != null) out.push(line(LEFT, y(d.float), w - RIGHT, y(d.float), "float"), label(w - RIGHT, y(d.float) - 5, d.floatText, "floatt", "end"));
   let level = null;
