@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import urlencode
@@ -20,7 +21,9 @@ from engine.errors import MixdownError
 
 LOG = logging.getLogger(__name__)
 POLL = 0.25
-QUICK = 0.1  # while a measurement runs, which somebody waits for
+QUICK = 0.2  # while a measurement runs, which somebody waits for
+LOOK = 0.15  # seconds that a look waits for news: less than the pace, so that looks do not pile up
+SENT = 0.05  # seconds in which what was drawn has surely been sent
 PATIENCE = 0.25  # seconds that a page waits for a warm worker's first figures, to be drawn once with them and not twice
 IDLE = 3.0  # seconds between looks while nothing runs: another window may have edited, the worker may have died
 Data = dict[str, Any]
@@ -130,13 +133,17 @@ def _bar(page: str, found: Bench | None) -> None:
     if whole:
         st.session_state["again"] = again
     readout(bar_data(page, found), _on_bar)
+    st.session_state["looked"] = time.monotonic()
 
 
 def _news(client: Any, shown: Bench | None) -> None:
-    """While a measurement runs: waits a moment for it to tell more than the bar shows, so that it is drawn as soon as it does."""
+    """While a measurement runs: waits a moment for it to tell more than the bar shows, so that it is drawn as soon as it does.
+
+    When a look begins, Streamlit drops what the one before has drawn and not sent yet: one that follows at once draws it again.
+    """
     job = None if shown is None else shown.measuring
-    if job is not None:
-        client.wait_for([job.id], QUICK, lambda now: benches.seen(now) != benches.seen(job))
+    if job is not None and time.monotonic() - st.session_state.get("looked", 0.0) > SENT:
+        client.wait_for([job.id], LOOK, lambda now: benches.seen(now) != benches.seen(job))
 
 
 def bar_data(page: str, found: Bench | None) -> Data:
@@ -173,6 +180,8 @@ def act(action: str, value: Any = None) -> None:
         go(value)
     elif action == "project":
         go("desk", str(value))
+    elif action == "classes":
+        slots.to_compare(project)
     elif action == "guide":
         desk.drawer = desk.drawer or value == "calibrate"
         go(guide.page(str(value)) if project else "projects")
