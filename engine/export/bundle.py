@@ -24,6 +24,7 @@ from engine.export.exported import exported
 from engine.export.folder import whole_folder
 from engine.export.qdq import qdq_model
 from engine.graph.load import MAX_FILE_BYTES
+from engine.graph.notes import without_notes
 from engine.progress import Progress, silent
 from engine.quant.precision import Float, Int
 from engine.recipe import EncodingsFile, ModelRef, Recipe
@@ -120,7 +121,7 @@ def _contents(sim: QuantSim, recipe: Recipe, versions: tuple[str, ...], progress
     """Every file but the report, by name."""
     progress(0.0, "Collecting the encodings")
     found = exported(sim.model, sim.target, sim.placement, sim.plan, sim.quantization)
-    proto = sim.model.proto
+    proto = without_notes(sim.model.proto)
     if proto.ByteSize() > MAX_FILE_BYTES:
         raise BadInput(f"{sim.model.name}: {proto.ByteSize():,} bytes; models above 2 GB are not exported")
     contents = {MODEL: proto.SerializeToString()}

@@ -18,6 +18,7 @@ from onnx import TensorProto, helper
 from engine.errors import BadInput
 from engine.export.runtime import OFF, random_feeds, run_on, session_on
 from engine.graph.model import Model
+from engine.graph.notes import without_notes
 from engine.quant.encoding import Encoding
 from engine.quant.granularity import PerBlock, PerTensor
 from engine.quant.precision import Float
@@ -44,7 +45,7 @@ def _needs(encoding: Encoding, dialect: Dialect) -> int:
 def raised(model: Model, opset: int, tensors: Iterable[str]) -> onnx.ModelProto:
     """A copy of the float graph at `opset` or above; `tensors` must survive by name."""
     proto = onnx.ModelProto()
-    proto.CopyFrom(model.proto)
+    proto.CopyFrom(without_notes(model.proto))
     if model.opset < opset:
         proto = _converted(model, proto, opset)
         _check_names(model, proto, tensors, opset)

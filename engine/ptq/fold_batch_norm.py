@@ -1,10 +1,11 @@
-"""Fold BatchNormalization into the layer beside it: the same function with fewer nodes.
+"""Fold BatchNormalization into the layer beside it: the same function with fewer nodes (Jacob et al., arXiv 1712.05877, section 3.2).
 
-Equations, with s = gamma / sqrt(var + eps):
-1. layer, then BN:  W' = W s (per output channel),  b' = (b - mean) s + beta;
-2. BN, then layer:  W' = W s (per input channel),   b' = b + W (beta - mean s), where no padding lets
-   the zeros of the border pass the BN unscaled.
-A MatMul has no bias: its BN becomes an Add. A BN whose neighbours allow neither stays, with a warning.
+Equations, with s = gamma / sqrt(var + eps) and t = beta - mean s:
+1. layer, then BN:  W' = W s (per output channel),  b' = b s + t;
+2. BN, then layers: W' = W s (per input channel),   b' = b + W t, where no border meets zeros that the BN did not see
+   (a padded convolution only where t = 0).
+Layers are Conv and ConvTranspose of any group, Gemm and MatMul. A MatMul gets an Add for its bias. A BN whose neighbours allow
+neither stays, with a warning. What the BN said of its output, mean beta and deviation |gamma|, is kept at the layer.
 """
 
 from __future__ import annotations
@@ -14,15 +15,14 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from engine.graph.layers import int_attribute, weight_axes, weight_index
 from engine.graph.model import Model
 from engine.progress import Progress
+from engine.ptq.channels import ChannelWeight
+from engine.ptq.kept_norms import keep_norm
 from engine.ptq.technique import StepReport, technique
-from engine.ptq.weights import alone, array, attribute, owns_weight, register, set_bias, set_constant
+from engine.ptq.weights import alone, array, attribute, bias_array, bias_value, can_bias, set_bias
 from engine.sim.calibration import Samples
 from engine.sim.quantsim import QuantSim
-
-FOLDABLE = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 
 
 @dataclass(frozen=True)
@@ -51,120 +51,83 @@ def fold_batch_norm(sim: QuantSim, data: Samples | None, config: FoldBatchNorm, 
 
 def _fold_backward(model: Model, norm: ir.Node) -> str | None:
     """Equation 1. Needs a layer whose only reader is the norm, and a weight that only it reads."""
-    source = norm.inputs[0]
-    layer = source.producer() if source is not None else None
-    if source is None or layer is None or layer.op_type not in FOLDABLE or not alone(source) or not owns_weight(layer):
+    source, affine = norm.inputs[0], _affine(norm)
+    weight = _layer_before(source)
+    if source is None or affine is None or weight is None or not alone(source) or not weight.owned or not can_bias(weight.node):
         return None
-    if layer.op_type == "Gemm" and float(attribute(layer, "beta", 1.0)) != 1.0:
+    scale, shift = affine
+    layer, rank = weight.node, len(model.shapes.get(str(source.name), ()))
+    if weight.outputs != len(scale) or (layer.op_type == "MatMul" and rank != 2):  # the norm's channels are on axis 1
         return None
-    index = weight_index(layer)
-    weight = layer.inputs[index] if index is not None else None
-    if weight is None or index != 1:
-        return None
-    scale, shift = _affine(norm)
-    data = array(weight)
-    if layer.op_type == "MatMul" and (data.ndim != 2 or len(model.shapes.get(str(source.name), ())) != 2):
-        return None
-    new = _scaled_output(layer, data, scale)
-    if new is None:
-        return None
-    set_constant(weight, new)
-    if layer.op_type == "MatMul":
-        _becomes_add(model, norm, shift)
-        return str(layer.name)
-    bias = layer.inputs[2] if len(layer.inputs) > 2 else None
-    if bias is not None and (bias.const_value is None or len(bias.uses()) > 1):
-        return None
-    old = array(bias) if bias is not None else np.zeros_like(shift)
-    set_bias(model, layer, old * scale + shift)
-    _remove(norm, layer.outputs[0])
+    weight.scale(by_output=scale)
+    set_bias(model, layer, bias_array(layer, len(scale)) * scale + shift)
+    keep_norm(layer, array(norm.inputs[2]), array(norm.inputs[1]))
+    last = norm.inputs[0]  # a MatMul has its new Add in between
+    assert last is not None
+    _remove(norm, last)
     return str(layer.name)
+
+
+def _layer_before(value: ir.Value | None) -> ChannelWeight | None:
+    """The layer that makes a value, or the MatMul in front of the Add that does."""
+    node = None if value is None else value.producer()
+    if node is not None and node.op_type == "Add":
+        products = [v.producer() for v in node.inputs if v is not None and v.const_value is None]
+        node = products[0] if len(products) == 1 else None
+        if node is None or node.op_type != "MatMul" or bias_value(node) is None:
+            return None
+    return ChannelWeight.of(node)
 
 
 def _fold_forward(model: Model, norm: ir.Node) -> str | None:
-    """Equation 2. Needs a single Conv or Gemm that reads the norm, without padding."""
-    users = list(norm.outputs[0].uses())
-    if len(users) != 1 or norm.outputs[0].is_graph_output():
+    """Equation 2. Every reader of the norm must be a layer that can take it."""
+    affine, output, source = _affine(norm), norm.outputs[0], norm.inputs[0]
+    uses = list(output.uses())
+    if affine is None or source is None or not uses or output.is_graph_output():
         return None
-    layer, place = users[0].node, users[0].idx
-    if layer.op_type not in ("Conv", "Gemm") or place != 0 or not owns_weight(layer) or weight_index(layer) != 1:
+    scale, shift = affine
+    rank = len(model.shapes.get(str(output.name), ()))
+    weights = [_taker(node, place, scale, shift, rank) for node, place in uses]
+    takers = [weight for weight in weights if weight is not None]
+    if len(takers) < len(uses) or len({id(w.node) for w in takers}) < len(uses):
         return None
-    pads = layer.attributes.get("pads")
-    auto = layer.attributes.get("auto_pad")
-    if layer.op_type == "Conv" and (
-        (pads is not None and any(pads.as_ints())) or (auto is not None and auto.as_string() not in ("NOTSET", "VALID"))
-    ):
-        return None
-    if layer.op_type == "Gemm" and (int_attribute(layer, "transA", 0) or float(attribute(layer, "beta", 1.0)) != 1.0):
-        return None
-    scale, shift = _affine(norm)
-    weight, bias = layer.inputs[1], layer.inputs[2] if len(layer.inputs) > 2 else None
-    if weight is None or (bias is not None and (bias.const_value is None or len(bias.uses()) > 1)):
-        return None
-    new, moved = _scaled_input(layer, array(weight), scale, shift)
-    set_constant(weight, new)
-    set_bias(model, layer, (array(bias) if bias is not None else np.zeros_like(moved)) + moved)
-    source = norm.inputs[0]
-    assert source is not None
-    ir.convenience.replace_all_uses_with(norm.outputs[0], source)
+    for weight in takers:
+        if shift.any():
+            moved = (weight.view() * shift.reshape(weight.groups, 1, -1, 1)).sum(axis=(2, 3)).reshape(-1)
+            gain = attribute(weight.node, "alpha", 1.0) if weight.node.op_type == "Gemm" else 1.0
+            set_bias(model, weight.node, bias_array(weight.node, weight.outputs) + gain * moved)
+        weight.scale(by_input=scale)
+    ir.convenience.replace_all_uses_with(output, source)
     _drop(norm)
-    return str(layer.name)
+    return ", ".join(str(weight.node.name) for weight in takers)
 
 
-def _affine(norm: ir.Node) -> tuple[np.ndarray, np.ndarray]:
-    """(s, beta - mean s) in float64."""
-    gamma, beta, mean, var = (array(value) for value in norm.inputs[1:5])
-    scale = gamma / np.sqrt(var + float(attribute(norm, "epsilon", 1e-5)))
-    return scale, beta - mean * scale
-
-
-def _scaled_output(layer: ir.Node, weight: np.ndarray, scale: np.ndarray) -> np.ndarray | None:
-    """The weight with each output channel scaled; a grouped ConvTranspose holds its outputs group by group."""
-    if layer.op_type == "ConvTranspose":
-        groups = int_attribute(layer, "group", 1)
-        per_group = weight.shape[1]
-        if groups * per_group != len(scale):
-            return None
-        factors = np.repeat(scale.reshape(groups, 1, per_group), weight.shape[0] // groups, axis=1).reshape(weight.shape[:2])
-        return weight * factors.reshape(*factors.shape, *[1] * (weight.ndim - 2))
-    axis, _ = weight_axes(layer, 1, weight.ndim)
-    if axis is None or weight.shape[axis] != len(scale):
+def _taker(node: ir.Node, place: int, scale: np.ndarray, shift: np.ndarray, rank: int) -> ChannelWeight | None:
+    """The weight of a reader that can take the norm; None where it cannot."""
+    weight = ChannelWeight.of(node)
+    if weight is None or place != 0 or weight.place != 1 or not weight.owned or weight.inputs != len(scale):
         return None
-    return weight * scale.reshape([-1 if a == axis else 1 for a in range(weight.ndim)])
+    if node.op_type == "MatMul" and rank != 2:
+        return None
+    if shift.any() and (not can_bias(node) or (node.op_type not in ("Gemm", "MatMul") and _meets_borders(node))):
+        return None
+    return weight
 
 
-def _scaled_input(layer: ir.Node, weight: np.ndarray, scale: np.ndarray, shift: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(weight with each input channel scaled, what the shift adds to the bias)."""
-    if layer.op_type == "Gemm":
-        transposed = int_attribute(layer, "transB", 0)
-        rows = weight if transposed else weight.T
-        alpha = float(attribute(layer, "alpha", 1.0))
-        new, moved = rows * scale, rows @ shift * alpha
-        return (new if transposed else new.T), moved
-    groups = int_attribute(layer, "group", 1)
-    outputs, inputs = weight.shape[:2]
-    per_output = np.repeat(np.arange(groups), outputs // groups)
-    s = scale.reshape(groups, inputs)[per_output]
-    t = shift.reshape(groups, inputs)[per_output]
-    extra = [1] * (weight.ndim - 2)
-    return weight * s.reshape(outputs, inputs, *extra), (weight * t.reshape(outputs, inputs, *extra)).reshape(outputs, -1).sum(1)
+def _meets_borders(node: ir.Node) -> bool:
+    """Whether an output of a convolution sums over fewer inputs at the border than inside."""
+    pads, auto = node.attributes.get("pads"), node.attributes.get("auto_pad")
+    padded = pads is not None and any(pads.as_ints())
+    return padded or (auto is not None and auto.as_string() not in ("NOTSET", "VALID")) or node.op_type == "ConvTranspose"
 
 
-def _becomes_add(model: Model, norm: ir.Node, shift: np.ndarray) -> None:
-    name = f"{norm.name}_bias"
-    value = register(model, name, shift)
-    add = ir.node(
-        "Add",
-        [norm.inputs[0], value],
-        outputs=[ir.Value(name=None, shape=norm.outputs[0].shape, type=norm.outputs[0].type)],
-        name=str(norm.name),
-    )
-    add.metadata_props.update(norm.metadata_props)
-    model.graph.insert_before(norm, add)
-    _remove(norm, add.outputs[0])
-
-
-
+def _affine(norm: ir.Node) -> tuple[np.ndarray, np.ndarray] | None:
+    """(s, t) in float64; None where a parameter is computed."""
+    if any(value is None or value.const_value is None for value in norm.inputs[1:5]):
+        return None
+    gamma, beta, mean, var = (array(value) for value in norm.inputs[1:5])
+    scale = gamma / np.sqrt(var + attribute(norm, "epsilon", 1e-5))
+    return scale, beta - mean * scale
 
 
 def _remove(norm: ir.Node, source: ir.Value) -> None:

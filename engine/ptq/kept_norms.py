@@ -10,7 +10,9 @@ import base64
 import numpy as np
 import onnx_ir as ir
 
-KEY = "mixdown.batch_norm"
+from engine.graph.notes import PREFIX
+
+KEY = f"{PREFIX}batch_norm"
 
 
 def keep_norm(layer: ir.Node, beta: np.ndarray, gamma: np.ndarray) -> None:

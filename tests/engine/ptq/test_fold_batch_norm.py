@@ -10,7 +10,9 @@ from onnx import helper
 from engine.data import Dataset
 from engine.errors import BadInput
 from engine.graph import Model, from_proto
+from engine.graph.notes import PREFIX, without_notes
 from engine.ptq import apply_steps
+from engine.ptq.kept_norms import KEY, kept_norm
 from engine.recipe import Recipe
 from engine.sim.chain import Chain
 from engine.sim.quantization import FLOAT
@@ -110,6 +112,51 @@ CASES = {
         ),
         (2, 4, 5, 5),
     ),
+    "matmul with a bias": (
+        lambda: proto(
+            [helper.make_node("MatMul", ["x", "w"], ["p"], name="l"), helper.make_node("Add", ["p", "c"], ["h"]), bn("h", "y")],
+            {"x": ["n", 4]},
+            {"y": ["n", 5]},
+            {"w": weights(4, 5), "c": weights(5), **norm(5)},
+        ),
+        (3, 4),
+    ),
+    "gemm whose bias counts half": (
+        lambda: proto(
+            [helper.make_node("Gemm", ["x", "w", "c"], ["h"], name="l", beta=0.5), bn("h", "y")],
+            {"x": ["n", 4]},
+            {"y": ["n", 5]},
+            {"w": weights(4, 5), "c": weights(5), **norm(5)},
+        ),
+        (3, 4),
+    ),
+    "forward into a depthwise conv": (
+        lambda: proto(
+            [bn("x", "h"), helper.make_node("Conv", ["h", "w"], ["y"], name="l", group=4)],
+            {"x": ["n", 4, 5, 5]},
+            {"y": ["n", 8, 3, 3]},
+            {"w": weights(8, 1, 3, 3), **norm(4)},
+        ),
+        (2, 4, 5, 5),
+    ),
+    "forward into a padded conv, without a shift": (
+        lambda: proto(
+            [bn("x", "h"), helper.make_node("Conv", ["h", "w"], ["y"], name="l", pads=[1] * 4)],
+            {"x": ["n", 4, 5, 5]},
+            {"y": ["n", 6, 5, 5]},
+            {"w": weights(6, 4, 3, 3), **norm(4), "b": np.zeros(4, np.float32), "m": np.zeros(4, np.float32)},
+        ),
+        (2, 4, 5, 5),
+    ),
+    "forward into matmul": (
+        lambda: proto(
+            [bn("x", "h"), helper.make_node("MatMul", ["h", "w"], ["y"], name="l")],
+            {"x": ["n", 4]},
+            {"y": ["n", 5]},
+            {"w": weights(4, 5), **norm(4)},
+        ),
+        (3, 4),
+    ),
     "forward into gemm": (
         lambda: proto(
             [bn("x", "h"), helper.make_node("Gemm", ["h", "w", "c"], ["y"], name="l", alpha=2.0)],
@@ -144,6 +191,30 @@ def test_residual_net_and_the_original_is_untouched() -> None:
     assert [x.name for x in sim.model.layers] == [x.name for x in before.layers]
 
 
+def test_one_norm_into_all_its_readers() -> None:
+    nodes = [bn("x", "h"), helper.make_node("Conv", ["h", "w"], ["a"], name="l"), helper.make_node("Conv", ["h", "k"], ["a2"], name="k"),
+             helper.make_node("Add", ["a", "a2"], ["y"])]
+    constants = {"w": weights(6, 4, 3, 3), "k": weights(6, 4, 3, 3, seed=1), **norm(4)}
+    made = proto(nodes, {"x": ["n", 4, 5, 5]}, {"y": ["n", 6, 3, 3]}, constants)
+    before = from_proto(made, "two")
+    sim, changes, _ = folded(before)
+    assert changes == ("bn folded into l, k",)
+    same(before, sim.model, (2, 4, 5, 5))
+
+
+def test_what_the_norm_said_of_its_output_is_kept_and_not_exported() -> None:
+    make, _ = CASES["conv"]
+    before = from_proto(make(), "net")
+    sim, _, _ = folded(before)
+    kept = kept_norm(sim.model.nodes["l"])
+    assert kept is not None
+    assert np.array_equal(kept[0], before.constant("b")) and np.array_equal(kept[1], np.abs(before.constant("g")))
+    assert any(entry.key.startswith(PREFIX) for node in sim.model.proto.graph.node for entry in node.metadata_props)
+    assert not any(entry.key.startswith(PREFIX) for node in without_notes(sim.model.proto).graph.node for entry in node.metadata_props)
+    sim.model.nodes["l"].metadata_props[KEY] = "no base64!"
+    assert kept_norm(sim.model.nodes["l"]) is None
+
+
 STAYS = {
     "padding before a forward fold": (
         [bn("x", "h"), helper.make_node("Conv", ["h", "w"], ["y"], name="l", pads=[1] * 4)],
@@ -175,8 +246,8 @@ def test_what_cannot_fold_stays_with_a_warning(name: str) -> None:
 
 
 def test_steps_that_do_not_exist_yet_are_refused_by_name() -> None:
-    sim = QuantSim(from_proto(conv_net(), "net"), Recipe(steps=("cle",), target="generic"))  # type: ignore[arg-type]
-    with pytest.raises(BadInput, match=r"no step 'cle' in this version.*fold_batch_norm"):
+    sim = QuantSim(from_proto(conv_net(), "net"), Recipe(steps=("qat",), target="generic"))  # type: ignore[arg-type]
+    with pytest.raises(BadInput, match=r"no step 'qat' in this version.*fold_batch_norm"):
         apply_steps(sim, None)
 
 
