@@ -86,8 +86,9 @@ class _Builder:
     def space(self) -> Space:
         places = tuple(self._place(layer) for layer in self.layers)
         if not any(len(p.options) > 1 for p in places):
-            raise BadInput("there is nothing to choose: no layer has more than one legal precision among "
-                           f"{', '.join(map(str, self.wish.candidates))} on {self.sim.target.name}; give other candidates, or another target")
+            names = ", ".join(map(str, self.wish.candidates))
+            raise BadInput(f"there is nothing to choose: no layer has more than one legal precision among {names} on "
+                           f"{self.sim.target.name}; give other candidates, or another target")
         numbers = {x.name: i for i, x in enumerate(self.layers)}
         edges = edges_of(self.sim.model, self.sim.placement, self.requests, numbers, self.class_of, self.asked, self.pinned)
         values = sum(_weight_values(x) for x in self.layers)
@@ -137,8 +138,9 @@ class _Builder:
         shared = len(self.readers[name]) > 1
         found: dict[DataType, list[Precision]] = {}
         for kind in sorted(kinds, key=lambda k: k.bits):
-            lands = [p for p in own if max(p.activations.bits, floor) == kind.bits or pinned is not None or (shared and p.activations.bits < kind.bits)]
-            found[kind] = [Precision(p.weights, kind) for p in lands]
+            lands = [max(p.activations.bits, floor) == kind.bits or pinned is not None or (shared and p.activations.bits < kind.bits)
+                     for p in own]
+            found[kind] = [Precision(p.weights, kind) for p, there in zip(own, lands, strict=True) if there]
         return found
 
     def _asks(self, name: str) -> list[Precision]:
@@ -150,8 +152,8 @@ class _Builder:
             return Place(layer.name, (self._option(layer, FLOAT32),), "bypassed")
         wanted = [p for found in self._types(layer).values() for p in found]
         wanted += [p for p in self._asks(layer.name) if isinstance(p.activations, Float)]
-        target, fixed = self.sim.target, "" if layer.name in self.free else "kept as the recipe has it"
-        legal = [p for p in dict.fromkeys(wanted) if self.wish.allow_illegal or fixed or not target.why_illegal(p, layer.op_type, layer.kind)]
+        fixed, runs = "" if layer.name in self.free else "kept as the recipe has it", self.sim.target.legal(layer.op_type, layer.kind)
+        legal = [p for p in dict.fromkeys(wanted) if self.wish.allow_illegal or fixed or p in runs]
         known = [p for p in legal if fixed or layer.name not in self.scores or str(p) in self.scores[layer.name] or p == FLOAT32]
         if not known:
             own = self.requests.precision(layer.name)
@@ -219,7 +221,8 @@ class _Builder:
                      and (width is None or o.precision.weights == width or bypassed))
 
 
-def _offered(own: Mapping[str, str], name: str, layers: Sequence[Layer], members: Sequence[int], places: Sequence[Place]) -> list[DataType | None]:
+def _offered(own: Mapping[str, str], name: str, layers: Sequence[Layer], members: Sequence[int],
+             places: Sequence[Place]) -> list[DataType | None]:
     """The types that a set of tensors may have; None where all its readers are in float."""
     found: dict[DataType | None, None] = {}
     for layer, i in zip(layers, members, strict=True):

@@ -9,6 +9,7 @@ that may be from the best.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,7 +54,7 @@ class Frontier:
         for number, (a, b) in enumerate(zip(self.points.first[:-1], self.points.first[1:], strict=True)):
             hull = lower_hull([(float(self.points.price[i]), float(self.points.values[i, SCORE]), int(i)) for i in range(a, b)])
             starts.append(hull[0][2])
-            steps += [((q[1] - p[1]) / (q[0] - p[0]), number, p[2], q[2]) for p, q in zip(hull, hull[1:], strict=False)]
+            steps += [((q[1] - p[1]) / (q[0] - p[0]), number, p[2], q[2]) for p, q in itertools.pairwise(hull)]
         steps.sort()
         self.start = np.array(starts)
         self.group = np.array([s[1] for s in steps], dtype=int)

@@ -47,8 +47,9 @@ class LatencyTable:
         if not have:
             notes.append(f"{self.name}: no row for {layer.op_type}; such layers count as 0 microseconds")
             return 0.0
-        raise BadInput(f"{self.name}: no row for {layer.op_type} {layer.name} at {precision} (weight {'x'.join(map(str, layer.weight_shape))}); "
-                       f"its op type has rows for {', '.join(have[:8])}. Add `{layer.op_type},{precision},,MICROSECONDS`")
+        weight = "x".join(map(str, layer.weight_shape))
+        raise BadInput(f"{self.name}: no row for {layer.op_type} {layer.name} at {precision} (weight {weight}); its op type has "
+                       f"rows for {', '.join(have[:8])}. Add `{layer.op_type},{precision},,MICROSECONDS`")
 
 
 def load_latency(path: Path) -> LatencyTable:

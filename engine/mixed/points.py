@@ -6,6 +6,7 @@ their lower hulls add up by rising slope (a Minkowski sum), and the ways of all 
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,9 +53,10 @@ def points_of(space: Space, price: Array) -> Points:
 def _ways(table: list[Array], mode: tuple[tuple[int, ...], ...], price: Array) -> list[Choice]:
     if len(mode) == 1:
         return [(o,) for o in mode[0]]
-    hulls = [lower_hull([(float(rows[o] @ price), float(rows[o, SCORE]), o) for o in allowed]) for rows, allowed in zip(table, mode, strict=True)]
+    hulls = [lower_hull([(float(rows[o] @ price), float(rows[o, SCORE]), o) for o in allowed])
+             for rows, allowed in zip(table, mode, strict=True)]
     now = [hull[0][2] for hull in hulls]
-    steps = sorted((_slope(a, b), k, b[2]) for k, hull in enumerate(hulls) for a, b in zip(hull, hull[1:], strict=False))
+    steps = sorted((_slope(a, b), k, b[2]) for k, hull in enumerate(hulls) for a, b in itertools.pairwise(hull))
     found = [tuple(now)]
     for _, layer, option in steps:
         now[layer] = option
@@ -74,7 +76,7 @@ def lower_hull(points: list[tuple[float, float, int]]) -> list[tuple[float, floa
             continue
         if best and point[0] == best[-1][0]:
             best.pop()
-        while len(best) > 1 and (best[-1][1] - best[-2][1]) * (point[0] - best[-2][0]) >= (point[1] - best[-2][1]) * (best[-1][0] - best[-2][0]):
+        while len(best) > 1 and _slope(best[-2], best[-1]) >= _slope(best[-2], point):
             best.pop()
         best.append(point)
     return best

@@ -103,7 +103,7 @@ class Solver:
         weight = aim + np.where(limited, paid, 0.0)
         total = -float(paid[limited] @ bounds[limited]) + float(np.asarray(space.constant) @ aim)
         for group in space.groups:
-            rows = [np.where(np.isfinite(space.table[p]).all(1), np.nan_to_num(space.table[p], posinf=0.0) @ weight, np.inf) for p in group.places]
+            rows = [np.nan_to_num(space.table[p], posinf=0.0) @ weight for p in group.places]  # modes name real options alone
             total += min(sum(min(row[o] for o in allowed) for row, allowed in zip(rows, mode, strict=True)) for mode in group.modes)
         return float(total)
 

@@ -111,13 +111,13 @@ class Space:
             for group in self.groups
         )
 
-    def with_scores(self, scores: Array) -> Space:
-        """The same space with other scores [layers, options], such as corrected ones."""
+    def with_scores(self, scores: Array, rest: float) -> Space:
+        """The same space with other scores [layers, options], such as corrected ones, and another one for the rest."""
         places = tuple(
             Place(p.name, tuple(Option(o.precision, (float(s), *o.values[1:])) for o, s in zip(p.options, row, strict=False)), p.fixed)
             for p, row in zip(self.places, scores, strict=True)
         )
-        return Space(self.base, places, self.groups, self.constant, self.weight_values, self.edges, self.recipe, self.notes)
+        return Space(self.base, places, self.groups, (rest, *self.constant[1:]), self.weight_values, self.edges, self.recipe, self.notes)
 
     @cached_property
     def numbers(self) -> dict[str, int]:
