@@ -3,8 +3,13 @@
 Error of a candidate: `(q - t) H (q - t)'` per output, with t the weight that is rounded, q its nearest values on the candidate's
 grid and H the moments of the layer's input. Where several outputs share a scale their errors are added; where an output has
 several scales (blocks) each is judged by its own values and H's diagonal.
+
+Shares go evenly from 1 to a quarter, then on by a factor as long as some scale gets better there. One scale for a whole tensor is
+searched to a 64th: a single large weight on an input that hardly ever moves would else leave all others with no levels.
 """
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -16,7 +21,7 @@ from engine.quant.precision import Int
 from engine.quant.weights import weight_encoding
 from engine.targets import WeightPlan
 
-LEAST = 0.25  # of the full range
+EVEN, LEAST, FACTOR = 0.25, 1 / 64, 0.75  # of the full range: where even shares end, the least of all, the step between these two
 
 
 def search_clip(form: MatrixForm, weight: Tensor, plan: WeightPlan, h: Tensor, candidates: int) -> Encoding:
@@ -24,21 +29,33 @@ def search_clip(form: MatrixForm, weight: Tensor, plan: WeightPlan, h: Tensor, c
 
     Args:
         h: [groups x slices, width, width], as `Moments` has it.
-        candidates: shares of the full range, evenly from 1 / `candidates` on; those below a quarter are not tried.
+        candidates: even shares of the full range; 1 keeps it.
     """
     assert isinstance(plan.dtype, Int)
     full = weight_encoding(weight, plan.dtype, plan.symmetry, plan.granularity)
     assert full.grid is not None and full.scale is not None
     owner = _owners(form, full.scale.shape, plan.granularity, weight.shape)
     best, share = torch.full((full.scale.numel(),), float("inf"), dtype=torch.float64), torch.ones(full.scale.numel())
-    for i in range(candidates, 0, -1):
-        if i / candidates < LEAST:
-            break
-        tried = _shrunk(full, torch.full_like(full.scale, i / candidates))
-        errors = _errors(form.matrix(tried.fake_quantize(weight) - weight), h, owner, len(best), plan.granularity)
+    for tried in _shares(candidates):
+        encoding = _shrunk(full, torch.full_like(full.scale, tried))
+        errors = _errors(form.matrix(encoding.fake_quantize(weight) - weight), h, owner, len(best), plan.granularity)
         better = errors < best
-        best, share = torch.where(better, errors, best), torch.where(better, i / candidates, share)
+        if tried < EVEN and not (better.any() or isinstance(plan.granularity, PerTensor)):
+            break
+        best, share = torch.where(better, errors, best), torch.where(better, tried, share)
     return _shrunk(full, share.reshape(full.scale.shape))
+
+
+def _shares(candidates: int) -> Iterator[float]:
+    """The shares to try, falling."""
+    if candidates == 1:
+        yield 1.0
+        return
+    yield from (i / candidates for i in range(candidates, 0, -1) if i / candidates >= EVEN)
+    share = EVEN * FACTOR
+    while share >= LEAST:
+        yield share
+        share *= FACTOR
 
 
 def _shrunk(full: Encoding, share: Tensor) -> Encoding:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from engine.ptq.moments import Moments, Problem
 
+DEAD = 1e-7  # of the layer's greatest moment: an input that moves less says nothing
 DAMPINGS = (100.0, 10.0, 1.0, 0.1, 0.01)  # lam in units of the mean of H's diagonal, the most cautious first
 
 
@@ -32,6 +33,13 @@ def float_target(moments: Moments, problem: Problem) -> tuple[Tensor, float | No
             continue
         best, gain = damping, found
     return (nothing, None) if best is None else (_change(problem, best), best)
+
+
+def without_dead(weight: Tensor, problem: Problem) -> Tensor:
+    """The weight with zeros at the inputs that never move, which would only widen its range; as it is where none ever moves."""
+    moves = problem.h.diagonal(dim1=1, dim2=2)
+    dead = moves <= DEAD * moves.max()
+    return weight if bool(dead.all()) else torch.where(dead[:, None], 0.0, weight)
 
 
 def _change(problem: Problem, damping: float) -> Tensor:

@@ -16,7 +16,7 @@ from torch import Tensor
 from engine.errors import BadInput
 from engine.progress import Progress
 from engine.ptq.clip_search import search_clip
-from engine.ptq.float_target import float_target
+from engine.ptq.float_target import float_target, without_dead
 from engine.ptq.gptq_solver import solve
 from engine.ptq.moments import Moments, Problem, gather
 from engine.ptq.technique import LayerChange, StepReport, check_settings, setting, technique
@@ -66,7 +66,7 @@ def _round(step: LayerStep, samples: int, config: Gptq) -> Mapping[str, float]:
     before = sqnr_db(moments, problem, nearest, False)
     step.tell(0.85, f"{step.layer.name}: rounding")
     change, damping = float_target(moments, problem) if config.float_target else (torch.zeros_like(problem.g), None)
-    target = moments.weight if damping is None else moments.weight + change
+    target = moments.join(without_dead(moments.split(moments.weight) + change, problem))
     encoding = step.encoding if step.fixed else search_clip(
         step.form, step.form.weight(target), step.plan, problem.h, config.clip_candidates)
     rounded = rounded_matrix(step, moments, problem, target, encoding, config.damping)
