@@ -16,7 +16,7 @@ from app.repair import weights, words
 from app.repair.ask import Known
 from app.repair.view import View
 
-HEIGHT = 168
+HEIGHT = 138
 
 
 def draw(found: Bench, seen: View, known: Known) -> bool:
@@ -52,7 +52,7 @@ def _legend(known: Known, seen: View) -> str:
     name = [str(r.get("step") or "no steps") for r in known.rows]
     what = markup.escape(name[last] if last - first == 1 else "the chain")
     return (f"<span><i class=o></i>before {what}</span><span><i class=u></i>after, better</span><span><i class=d></i>after, worse</span>"
-            "<span class=r>SQNR at the layer's output, dB; higher is better</span>")
+            "<span class=r>dB at the layer's output, higher is better</span>")
 
 
 def _span(seen: View) -> None:

@@ -16,11 +16,11 @@ Layers = Sequence[Mapping[str, Any]]
 
 
 def pair(lines: Lines, known: Known, view: View) -> tuple[int, int]:
-    """The rows that are compared: before and after the selected step, or the first and the last. (0, 0) where there are none."""
+    """The rows that are compared: before and after the selected step (without one: the last), or the first and the last. (0, 0) where there are none."""
     last = len(known.rows) - 1
     if last < 1:
         return 0, 0
-    k = draft.places(lines).index(view.place) + 1 if view.place in draft.places(lines) else 0
+    k = draft.places(lines).index(view.place) + 1 if view.place in draft.places(lines) else last
     return (k - 1, k) if view.span == "step" and 0 < k <= last else (0, last)
 
 

@@ -39,7 +39,7 @@ def plots(before: Facts | None, after: Facts | None, height: int) -> list[Plot]:
     """Histograms back to back, and the channels' ranges one over the other."""
     if before is None or after is None:
         return [{**layer_plots.waiting(height), "half": 0}]
-    drawn = [mirror(before, after, height), spans(before, after, max(110, height * 2 // 3))]
+    drawn = [mirror(before, after, height), spans(before, after, 92)]
     return [d for d in drawn if d is not None]
 
 

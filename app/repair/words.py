@@ -131,6 +131,8 @@ def verdict(rows: Sequence[Row], unit: str) -> str:
     if first is None or last is None:
         return ""
     back = float(first) - float(last)
+    if abs(back) * numbers.scale(unit) < 0.005:
+        return f"No change: the drop stays at {numbers.figure(float(last), unit)} {points(unit)}"
     what = f"{numbers.figure(back, unit)} {points(unit)} won back" if back > 0 else f"{numbers.figure(-back, unit)} {points(unit)} lost"
     harm = [str(r.get("step")) for r in rows if r.get("harm")]
     said = f"{what}: the drop goes from {numbers.figure(float(first), unit)} to {numbers.figure(float(last), unit)} {points(unit)}"

@@ -1,11 +1,13 @@
 // Where the pairs stand: layers from left to right, decibels upwards. Pure numbers, no DOM.
-export const LEFT = 44, RIGHT = 8, TOP = 10, LOUD = 34; // px that a column needs for a name of its own
+export const { blocks, clipped } = await import(`./heatmap_layout.js${new URL(import.meta.url).search}`);
+export const LEFT = 44, RIGHT = 8, TOP = 10;
+const NAMED = 13, LYING = 62; // px that a column needs for an upright name, and for one that lies
 
 export const place = (d, w, h) => {
   const n = Math.max(1, d.layers.length), step = (w - LEFT - RIGHT) / n, all = [...d.before, ...d.after].filter((v) => v !== null);
   const [a, b] = all.length ? [Math.min(...all), Math.max(...all)] : [0, 40], air = Math.max(4, b - a) * 0.08;
-  const named = step >= 13, below = named ? 12 + Math.round(5.2 * Math.min(17, Math.max(0, ...d.labels.map((l) => l.length)))) : 24;
-  const lying = step >= 62, bottom = h - (lying ? 24 : below);
+  const named = step >= NAMED, below = named ? 12 + Math.round(5.2 * Math.min(17, Math.max(0, ...d.labels.map((l) => l.length)))) : 24;
+  const lying = step >= LYING, bottom = h - (lying ? 24 : below);
   return { n, step, w, h, low: a - air, high: b + air, top: TOP, bottom, named, lying, radius: Math.max(1.1, Math.min(4.5, step * 0.28)) };
 };
 

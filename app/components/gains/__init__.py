@@ -6,7 +6,7 @@ from typing import Any
 
 from app.components import register
 
-_component = register("gains", ["gains.js", "dom.js", "gains_layout.js", "gains_paint.js", "heatmap_layout.js"], ["base.css", "gains.css"])
+_component = register("gains", ["gains.js", "dom.js", "gains_layout.js", "gains_paint.js"], ["base.css", "gains.css"])
 
 
 def gains(data: dict[str, Any], on_pick: Callable[[], None], key: str = "gains") -> Any:
