@@ -27,6 +27,7 @@ EXAMPLES = {
     "verify": "python -m engine verify exported --evaluation evaluation.npz",
     "report": "python -m engine report exported --out report.html",
 }
+WATERFALL_HELP = "measure what each step of the recipe gives, one after the other, and name those that do harm"
 DATA_HELP = ("an .npz with arrays named as the model's inputs (and optional labels), a data.yaml of an image folder, "
              "or package.module:function")
 
@@ -41,11 +42,13 @@ def build_parser() -> argparse.ArgumentParser:
     simulate.add_argument("model", metavar="MODEL", type=Path)
     simulate.add_argument("--outputs", metavar="F.npz", type=Path, help="write the output arrays as fp32/NAME and quantized/NAME")
     simulate.add_argument("--no-steps", action="store_true", help="leave out the recipe's steps (BatchNormalization stays)")
+    simulate.add_argument("--waterfall", action="store_true", help=WATERFALL_HELP)
     simulate.add_argument("--max-drop", metavar="X", type=float, help="exit 1 when the drop is larger (absolute: 0.01 is one point)")
     _sensitivity(_verb(verbs, "sensitivity", "which layers hurt: scores with confidence"))
     quantize = _verb(verbs, "quantize", "simulate, export and verify in one go")
     quantize.add_argument("recipe", metavar="RECIPE", type=Path)
     quantize.add_argument("model", metavar="MODEL", type=Path, nargs="?", help="when the recipe names no model")
+    quantize.add_argument("--waterfall", action="store_true", help=WATERFALL_HELP)
     export = _verb(verbs, "export", "the float model with its encodings, and a QDQ model")
     export.add_argument("model", metavar="MODEL", type=Path)
     export.add_argument("--encodings", metavar="V", action="append", help="encodings dialect: 1.0.0 or 0.6.1 (default: both)")

@@ -21,6 +21,7 @@ from engine.ptq import StepReport, steps_of
 from engine.recipe import Recipe
 from engine.recipe.parts import Step
 from engine.recipe.text import step_line
+from engine.report import words
 from engine.room import Room
 
 MIN_DB = 0.1  # a change of the SQNR below this is none
@@ -164,10 +165,9 @@ def _sentence(row: Mapping[str, Any], metric: str, gain: bool, harm: bool) -> st
 
 
 def amount(value: float, metric: str, unit: bool = True) -> str:
-    """A difference of the metric: points of a share, or decibels."""
-    if metric == "sqnr":
-        return f"{value:.2f}{' dB' if unit else ''}"
-    return f"{100 * value:.2f}{' points' if unit else ''}"
+    """A difference of the metric: points of a share, decibels, or a plain number."""
+    name = words.unit(metric, True) if unit else ""
+    return f"{words.figure(value, metric)}{f' {name}' if name else ''}"
 
 
 def _of_step(report: StepReport | None, kept: bool) -> dict[str, Any]:

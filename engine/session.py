@@ -161,6 +161,11 @@ class Session:
         self._compare(progress)
         return repairing_of(self).repair(recipe, progress, partial) | {"content": list(self.content()), "notes": list(self.notes)}
 
+    def repair_known(self, recipe: Recipe) -> dict[str, Any] | None:
+        """The same, where all of it was measured before; else None."""
+        self._compare(silent)
+        return repairing_of(self).known(recipe)
+
     def compare(self, left: Recipe | None, right: Recipe | None, progress: Progress = silent) -> dict[str, Any]:
         """Two recipes sample by sample; None is the float model. What was measured before is not run again."""
         metric = metric_facts(self.metric)
@@ -199,16 +204,8 @@ class Session:
             "seconds": time.perf_counter() - begin,
         }
 
-    def sensitivity(
-        self,
-        question: Question | Sequence[str],
-        recipe: Recipe | None = None,
-        on: str = "calibration",
-        racing: bool = False,
-        top: int = TOP,
-        progress: Progress = silent,
-        partial: Partial | None = None,
-    ) -> dict[str, Any]:
+    def sensitivity(self, question: Question | Sequence[str], recipe: Recipe | None = None, on: str = "calibration", racing: bool = False,
+                    top: int = TOP, progress: Progress = silent, partial: Partial | None = None) -> dict[str, Any]:
         """Scores of every layer (or other item) at the question's precisions, with intervals and rankings.
 
         `session.sensitivity(["w8a8", "w4a8"])` asks the usual question: one-on, layers, weights and activations.
@@ -226,18 +223,8 @@ class Session:
         some = data.subset(question.samples, question.seed)
         question = replace(question, samples=len(some))
         runner = room.ready_runner(some, progress)
-        return answer(
-            sim,
-            question,
-            some,
-            self.metric,
-            self._scores(recipe, question, some),
-            runner.batch,
-            racing,
-            top,
-            part(progress, 0.1, 1.0),
-            partial,
-        )
+        return answer(sim, question, some, self.metric, self._scores(recipe, question, some), runner.batch, racing, top,
+                      part(progress, 0.1, 1.0), partial)
 
     def _unseen(self, sim: QuantSim, progress: Progress) -> Statistics:
         """Statistics of some evaluation data, gathered once for a calibration: what clips on data it has not seen."""
@@ -270,23 +257,13 @@ class Session:
         sim = room.enter(recipe) if self.calibration is None else room.calibrated(recipe, progress)
         return layer_facts(sim, name, self.calibration)
 
-    def export(
-        self,
-        recipe: Recipe,
-        out: Path | str,
-        progress: Progress = silent,
-        versions: tuple[str, ...] = ("1.0.0", "0.6.1"),
-        allow_illegal: bool = False,
-        found: Mapping[str, Any] | None = None,
-    ) -> dict[str, Any]:
+    def export(self, recipe: Recipe, out: Path | str, progress: Progress = silent, versions: tuple[str, ...] = ("1.0.0", "0.6.1"),
+               allow_illegal: bool = False, found: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Writes the float model with its encodings, the QDQ model, the recipe and the report to a folder."""
-        from engine.export import export
+        from engine.exporting import write
 
-        room = self._room(recipe, progress)
-        sim = room.calibrated(recipe, part(progress, 0.0, 0.4))
-        sim.plan.refuse_illegal(allow_illegal)
-        files = export(sim, Path(out), dict(found) if found else None, versions, part(progress, 0.4, 1.0), allow_illegal=allow_illegal)
-        return {"files": [{"name": f.name, "bytes": f.bytes, "path": str(f.path)} for f in files]}
+        sim = self._room(recipe, part(progress, 0.0, 0.2)).calibrated(recipe, part(progress, 0.2, 0.4))
+        return write(sim, Path(out), part(progress, 0.4, 1.0), versions, allow_illegal, found)
 
     def verify(self, folder: Path, progress: Progress = silent) -> dict[str, Any]:
         """Re-reads exported files and runs them against the simulation on the evaluation data: the certificate."""
@@ -296,15 +273,13 @@ class Session:
             raise BadInput("verifying needs evaluation data (--evaluation)")
         return verify(folder, self.evaluation, progress).to_json()
 
-    def quantize(self, recipe: Recipe, out: Path, progress: Progress = silent, allow_illegal: bool = False) -> dict[str, Any]:
-        """Measures, exports and verifies in one go."""
-        from engine.export import commands
+    def quantize(self, recipe: Recipe, out: Path, progress: Progress = silent, allow_illegal: bool = False,
+                 waterfall: bool = False) -> dict[str, Any]:
+        """Measures, exports and verifies in one go. The report says what each step gave, where that is asked for or known."""
+        from engine.exporting import quantized
 
         self._rooms.sketch(recipe).enter(recipe).plan.refuse_illegal(allow_illegal)
-        found = self.measure(recipe, part(progress, 0.0, 0.5))
-        files = self.export(recipe, out, part(progress, 0.5, 0.7), allow_illegal=allow_illegal, found=found)
-        certificate = self.verify(out, part(progress, 0.7, 1.0))
-        return {**files, "report": found, "certificate": certificate, "commands": commands(out)}
+        return quantized(self, recipe, out, progress, allow_illegal, waterfall)
 
     def _measured(self, recipe: Recipe, progress: Progress, partial: Partial | None) -> tuple[dict[str, Any], Outputs]:
         begin = time.perf_counter()

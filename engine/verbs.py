@@ -20,6 +20,7 @@ from engine.recipe import Recipe, load_recipe
 from engine.session import Session
 from engine.targets import load_target, place
 from engine.terminal import Bar, count, share, table, write_json
+from engine.verbs_repair import show_steps
 from engine.verbs_report import report
 from engine.verbs_sensitivity import ask, cache_of, show
 
@@ -99,11 +100,14 @@ def simulate(arguments: Arguments) -> int:
     """Measures a recipe."""
     recipe = recipe_of(arguments)
     session = _session(arguments, load_model(arguments.model))
+    steps = _with_bar(arguments, lambda progress: session.repair(recipe, progress)) if arguments.waterfall else None
     found, outputs = _with_bar(arguments, lambda progress: session.simulate_outputs(recipe, progress))
+    found = found | ({"repair": steps} if steps else {})
     _save(arguments, found)
     if arguments.outputs:
         _save_outputs(arguments.outputs, outputs)
     _print_report(found)
+    show_steps(found)
     if arguments.max_drop is not None and found["drop"]["value"] > arguments.max_drop:
         print(f"The drop {found['drop']['value']:.4f} is larger than the {arguments.max_drop} that was asked for.")
         return 1
@@ -111,15 +115,17 @@ def simulate(arguments: Arguments) -> int:
 
 
 def quantize(arguments: Arguments) -> int:
-    """Measures, exports and verifies. What calibration found is kept beside the output until all is done, so that a
-    second start after an interruption goes on from there."""
+    """Measures, exports and verifies. What calibration and steps found is kept beside the output until all is done, so that a
+    second start after an interruption goes on from there, with the same result."""
     recipe = recipe_of(arguments)
     kept = arguments.out.with_name(f".{arguments.out.name}.resume")
     session = _session(arguments, _model_of(arguments, recipe), kept)
-    found = _with_bar(arguments, lambda progress: session.quantize(recipe, arguments.out, progress, arguments.allow_illegal))
+    found = _with_bar(arguments, lambda progress: session.quantize(
+        recipe, arguments.out, progress, arguments.allow_illegal, arguments.waterfall))
     shutil.rmtree(kept, ignore_errors=True)
     _save(arguments, found)
     _print_report(found["report"])
+    show_steps(found["report"])
     _print_files(found["files"])
     return _print_certificate(found["certificate"])
 

@@ -2,15 +2,16 @@
 
 A recipe's measured KL is taken as
 
-    K(x) = r * sum s_i  +  sum d_i  +  sum over pairs 2 e_ij sqrt(s_i s_j)
+    K(x) = r * sum s_i  +  sum d_i  +  sum over pairs 2 (e + e_ij) sqrt(s_i s_j)
 
-with s_i the score of layer i's option as it came, d_i its error, e_ij the correlation of the noise of two options
-(Cauchy-Schwarz: |e_ij| <= 1, so the term is how far a pair may be off its sum), and r one factor for all. A priori
-d_i ~ N(0, (doubt s_i)²), e_ij ~ N(0, pair²), r ~ N(1, scale²), all independent. The pairs need not be listed: between two
-recipes they have the covariance 2 pair² ((sum u_i)² - sum u_i²), u_i = sqrt(s_i s'_i) where both have the same option and 0
-elsewhere. So recipes that differ in one layer say most about that layer: this is what repair lives on. The three widths
-are those of a small grid under which the measurements are most likely (Rasmussen and Williams, Gaussian Processes for
-Machine Learning, 2006, eq. 2.30); what belongs to no layer is one more row, with the base precision as its option.
+with s_i the score of layer i's option as it came, d_i its error, e_ij the correlation of the noise of two options, e what
+all pairs have in common (Cauchy-Schwarz: |e + e_ij| <= 1, so the term is how far a pair may be off its sum), and r one
+factor for all. A priori d_i ~ N(0, (doubt s_i)²), e_ij ~ N(0, pair²), e ~ N(0, common²), r ~ N(1, scale²), all independent.
+The pairs need not be listed: between two recipes they have the covariance 2 pair² ((sum u_i)² - sum u_i²), u_i =
+sqrt(s_i s'_i) where both have the same option and 0 elsewhere. So recipes that differ in one layer say most about that
+layer: this is what repair lives on. The widths are those of a small grid under which the measurements are most likely
+(Rasmussen and Williams, Gaussian Processes for Machine Learning, 2006, eq. 2.30). What belongs to no layer is one more
+row, with the base precision as its option.
 """
 
 from __future__ import annotations
@@ -32,12 +33,13 @@ ENOUGH, FIT = 6, 3  # measurements from which on the widths are fitted, and how 
 class Widths:
     """How far scores may be off: single ones, pairs, all together; relative."""
 
-    doubt: float = 0.5
-    pair: float = 0.2
+    doubt: float = 0.4
+    pair: float = 0.15
     scale: float = 0.5
+    common: float = 0.1
 
 
-GRID = tuple(Widths(*w) for w in product((0.15, 0.4, 0.8), (0.05, 0.15, 0.3), (0.1, 0.5, 1.0)))
+GRID = tuple(Widths(*w) for w in product((0.1, 0.3, 0.8), (0.03, 0.1, 0.2, 0.4), (0.2, 1.0), (0.02, 0.1, 0.3)))
 
 
 class Belief:
@@ -60,7 +62,7 @@ class Belief:
         self._base, self._rows = [number[s.base] for s in spaces], np.arange(layers + 1)
         self._seen, self._values = np.zeros((0, layers + 1), dtype=int), np.zeros(0)
         self._own = np.zeros((0, layers + 1))
-        self._parts = np.zeros((3, 0, 0))  # what the covariance of the measurements is made of, see `_terms`
+        self._parts = np.zeros((4, 0, 0))  # what the covariance of the measurements is made of, see `_terms`
         self._weights, self._inverse = np.zeros(0), np.zeros((0, 0))
 
     def learn(self, space: int, choice: Choice, measured: float) -> None:
@@ -84,8 +86,9 @@ class Belief:
             return own.sum(1), self.widths.scale * own.sum(1)
         cross = self._mixed(self._terms(at, own, self._seen, self._own), self.widths)
         mean = own.sum(1) + cross @ self._weights
-        w, total = self.widths, own.sum(1)
-        alone = w.doubt**2 * (own**2).sum(1) + w.scale**2 * total**2 + 2 * w.pair**2 * (total**2 - (own**2).sum(1))
+        total, squares = own.sum(1), (own**2).sum(1)
+        pairs = np.sqrt(own).sum(1) ** 2 - total
+        alone = self._mixed(np.array([squares, total**2, 2 * (total**2 - squares), pairs**2]), self.widths)
         variance = np.maximum(alone - ((cross @ self._inverse) * cross).sum(1), 0.0)
         return np.maximum(mean, LEAST * total), np.sqrt(variance)
 
@@ -113,20 +116,22 @@ class Belief:
         return np.hstack([found, np.full((len(choices), 1), self._base[space])])
 
     def _terms(self, at: Array, own: Array, other: Array, theirs: Array) -> Array:
-        """[3, n, m] between two lists of recipes: shared options, all together, pairs of shared options."""
-        found = np.empty((3, len(at), len(other)))
+        """[4, n, m] between two lists of recipes: shared options, all together, pairs of shared options, all pairs."""
+        found = np.empty((4, len(at), len(other)))
         roots, total = np.sqrt(own), own.sum(1)
+        pairs = roots.sum(1) ** 2 - total
         for column, (codes, values) in enumerate(zip(other, theirs, strict=True)):
             same = at == codes
             shared = np.where(same, own, 0.0) @ values
             found[0, :, column] = shared
             found[1, :, column] = total * values.sum()
             found[2, :, column] = 2 * ((np.where(same, roots, 0.0) @ np.sqrt(values)) ** 2 - shared)
+            found[3, :, column] = pairs * (np.sqrt(values).sum() ** 2 - values.sum())
         return found
 
     @staticmethod
     def _mixed(terms: Array, w: Widths) -> Array:
-        found: Array = w.doubt**2 * terms[0] + w.scale**2 * terms[1] + w.pair**2 * terms[2]
+        found: Array = w.doubt**2 * terms[0] + w.scale**2 * terms[1] + w.pair**2 * terms[2] + w.common**2 * terms[3]
         return found
 
     def _covariance(self, w: Widths) -> Array:

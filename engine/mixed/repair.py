@@ -22,8 +22,9 @@ from engine.mixed.space import COLUMNS, SCORE, Array, Choice, Space
 from engine.mixed.trial import Measure, Tell, Trial
 from engine.progress import Progress, part, silent
 
-CLIMBS = 2  # from the most worthy recipe on, how often its own surroundings are looked at
-LITTLE = 1e-3  # of the cost or the KL: less is not worth a measurement
+CLIMBS = 5  # from the most worthy recipe on, how often its own surroundings are looked at
+STARTS = 4  # measured recipes next to the cap from which proposals are looked for
+LITTLE = 3e-4  # of the cost or the KL: less is not worth a measurement
 Proposal = tuple[int, Choice]
 Worth = Callable[[int, Array], Array]  # space, choices [n, layers] → worth [n]
 
@@ -65,7 +66,7 @@ class Repair:
                 return np.where(self._within(goal, space, found), np.maximum(have - found[:, column], 0.0) * chance, 0.0)
 
             wanted = replace(goal, limits={**goal.limits, "score": cap})
-            proposal = self._propose(wanted, [] if best is None else [best], worth, LITTLE * have)
+            proposal = self._propose(wanted, self._starts(best, cap), worth, LITTLE * have)
             if proposal is None:
                 break
             self.run(*proposal, f"Repair {n + 1}", part(progress, n / rounds, (n + 1) / rounds))
@@ -91,6 +92,11 @@ class Repair:
         """Of what was measured and keeps to the cap and the goal's other limits, the least in the goal's aim (a score is the KL)."""
         kept = [t for t in self.trials.values() if t.measured.kl <= cap and self._within(goal, t.space, t.totals[None])[0]]
         return min(kept, key=lambda t: t.measured.kl if goal.aim == "score" else float(t.totals[COLUMNS.index(goal.aim)]), default=None)
+
+    def _starts(self, best: Trial | None, cap: float) -> list[Trial]:
+        """The best so far, and what was measured next to the cap."""
+        near = sorted(self.trials.values(), key=lambda t: abs(np.log(max(t.measured.kl, 1e-15) / max(cap, 1e-15))))
+        return [*([] if best is None else [best]), *near[:STARTS]]
 
     def _propose(self, goal: Goal, best: list[Trial], worth: Worth, least: float) -> Proposal | None:
         """The recipe most worth a measurement; None where none is worth more than `least`."""

@@ -46,6 +46,7 @@ class Facts:
         runs: measured recipes, each `{label, value, size_bytes, now}`, for the picture of size against accuracy.
         comparison: float against this recipe, sample by sample, or None.
         made: when it was measured, in words.
+        repair: an answer of `repair`: what each step gave; None takes the report's own, where it has one.
     """
 
     report: Row
@@ -56,6 +57,13 @@ class Facts:
     runs: Sequence[Row] = ()
     comparison: Row | None = None
     made: str = ""
+    repair: Row | None = None
+
+    @property
+    def steps(self) -> Row:
+        """What each step gave; empty where that was not measured."""
+        found = value_in(self.report, "repair") if self.repair is None else self.repair
+        return found if isinstance(found, Mapping) else {}
 
     @property
     def layers(self) -> list[Row]:

@@ -10,7 +10,7 @@ from html import escape
 from pathlib import Path
 
 from engine.errors import BadInput
-from engine.report import appendix, headline, losses, network, proof, runs, scores, story
+from engine.report import appendix, headline, losses, network, proof, repairs, runs, scores, story
 from engine.report.facts import Facts
 from engine.report.markup import paragraph
 from engine.report.values import text
@@ -24,6 +24,7 @@ Section = tuple[str, Callable[[Facts], str]]
 SECTIONS: tuple[Section, ...] = (
     ("What was done", lambda f: "".join(f"<li>{escape(line)}</li>" for line in story.sentences(f))),
     ("The network", network.strip),
+    ("What each step gave", repairs.steps),
     ("Which classes pay for it", losses.classes),
     ("What changed its answer", losses.samples),
     ("Where the loss arises", scores.waterfall),
