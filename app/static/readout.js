@@ -1,11 +1,14 @@
 // The bar on every page: project, readouts, undo, measure, export; below it pages, guide and the running job.
 // Python sends words and widths; this file only puts them in their places.
 const I = new WeakMap();
+const HEARS = { keydown: "onKey", "desk:flip": "onFlip", "desk:moving": "onMoving", "desk:preview": "onPreview" };
 
 export default function ({ data, parentElement, setTriggerValue }, lib) {
   const root = parentElement.querySelector(".readoutroot");
   let S = I.get(root);
   if (!S) I.set(root, (S = build(root, lib)));
+  // Each time: what is heard already stays so, and a late farewell to an earlier life of this element must not leave the bar deaf.
+  for (const [name, ear] of Object.entries(HEARS)) window.addEventListener(name, S[ear]);
   S.send = (a, v) => setTriggerValue("act", { a, v: v ?? null, t: Date.now() });
   S.data = data;
   root.dataset.theme = data.theme;
@@ -14,12 +17,7 @@ export default function ({ data, parentElement, setTriggerValue }, lib) {
   if (S.preview?.done && (data.ack >= S.preview.seq || performance.now() - S.previewed > 5000)) S.preview = null;
   if (S.preview) overlay(S, S.preview);
   window.__readout = { rev: data.rev, badge: data.acc?.badge, at: performance.now() };
-  return () => {
-    window.removeEventListener("keydown", S.onKey);
-    window.removeEventListener("desk:flip", S.onFlip);
-    window.removeEventListener("desk:moving", S.onMoving);
-    window.removeEventListener("desk:preview", S.onPreview);
-  };
+  return () => Object.entries(HEARS).forEach(([name, ear]) => window.removeEventListener(name, S[ear]));
 }
 
 function block(cls, label, { el }) {
@@ -71,20 +69,17 @@ function build(root, lib) {
   root.append(S.row, el("div", "ro-strip", S.nav, S.job, S.guide), S.live, probe(S, el));
   S.onKey = (e) => {
     const typing = e.composedPath()[0]?.matches?.("input, textarea, select, [contenteditable]");
-    if (typing || !(e.ctrlKey || e.metaKey) || !["z", "y"].includes(e.key.toLowerCase()) || !S.data.undo) return;
+    if (!root.isConnected || typing || !(e.ctrlKey || e.metaKey) || !["z", "y"].includes(e.key.toLowerCase()) || !S.data.undo) return;
     e.preventDefault();
     send(e.key.toLowerCase() === "y" || e.shiftKey ? "redo" : "undo");
   };
-  window.addEventListener("keydown", S.onKey);
-  S.onFlip = () => S.data.slots && send("flip");
-  window.addEventListener("desk:flip", S.onFlip);
+  S.onFlip = () => root.isConnected && S.data.slots && send("flip");
   // An edit in the table: the figures are no longer those of the recipe, and say so before the server has answered.
   S.onMoving = () => {
     S.badge.className = "badge moving";
     S.badge.textContent = "moving";
     for (const k of ["acc", "drop", "size", "bops"]) S[k].root.dataset.stale = "true";
   };
-  window.addEventListener("desk:moving", S.onMoving);
   // A hand on the rack: what it computes is shown in the same frame, until Python has answered.
   S.onPreview = (e) => {
     if (!S.data?.acc) return;
@@ -92,7 +87,6 @@ function build(root, lib) {
     e.detail ? overlay(S, e.detail) : paint(S, S.data, lib);
     S.previewed = performance.now();
   };
-  window.addEventListener("desk:preview", S.onPreview);
   window.__bar = S;
   return S;
 }
