@@ -1,0 +1,82 @@
+"""Fake quantization that gradients pass through: the exact forward of `Encoding.fake_quantize`, and a chosen backward.
+
+With `v = x / s`, `n, p` the lowest and highest code less the zero point `z`, and `y = clamp(round(v), n, p) s`:
+
+1. straight-through estimator: `dy/dx = 1` where `n <= v <= p`, else 0 (Bengio et al., arXiv 1308.3432);
+2. learned scale: `dy/ds = round(v) - v` inside, `n` below, `p` above (LSQ, arXiv 1902.08153, equation 3);
+3. learned zero point: `dy/dz = -s` outside, 0 inside (LSQ+, arXiv 2004.09576, equation 5);
+4. learned clip: rule 2 without its inner part, so that a range moves only by what it cuts off (PACT, arXiv 1805.06085, equation 3).
+"""
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+
+class FakeQuantize(torch.autograd.Function):
+    """`apply(x, scale, zero, qmin, qmax, inner)`; scale and zero are float32 and broadcast against `x`, `inner` chooses rule 2 or 4.
+
+    `zero` holds whole numbers. The result is float32 of the shape of `x`, bit-equal to `Encoding.fake_quantize`.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, scale: Tensor, zero: Tensor, qmin: int, qmax: int, inner: bool) -> Tensor:
+        y = torch.div(x, scale).round_()
+        if zero.dim() == 0:
+            ctx.codes = (qmin - float(zero), qmax - float(zero))
+            y.clamp_(*ctx.codes)
+        else:
+            ctx.codes = (qmin - zero, qmax - zero)
+            y.clamp_(*ctx.codes)
+        y.mul_(scale)
+        ctx.inner = inner
+        ctx.save_for_backward(x, scale, zero, y)  # the node before keeps x and the one behind keeps y: neither costs memory
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        x, scale, zero, y = ctx.saved_tensors
+        for_scale, for_zero = ctx.needs_input_grad[1:3]
+        through = _through(grad, x, scale, *ctx.codes)
+        to_scale = to_zero = None
+        if for_scale:  # rule 2 as (y - x) / s inside and y / s outside: sums of products, without a tensor in between
+            within = _dot(through, x if ctx.inner else y, scale)
+            to_scale = (_dot(grad, y, scale) - within) / scale
+        if for_zero:
+            to_zero = -scale * (_dot(grad, None, zero) - _dot(through, None, zero))
+        return through, to_scale, to_zero, None, None, None
+
+
+def _through(grad: Tensor, x: Tensor, scale: Tensor, low: Any, high: Any) -> Tensor:
+    """Rule 1. One pass where the bounds are numbers (there a value on a bound counts as clipped, which no rounding can tell)."""
+    if scale.dim() == 0 and not isinstance(low, Tensor):
+        s = float(scale)
+        return torch.ops.aten.hardtanh_backward(grad, x, low * s, high * s)  # type: ignore[no-any-return]
+    v = torch.div(x, scale)
+    return grad * ((v >= low) & (v <= high))
+
+
+def _dot(a: Tensor, b: Tensor | None, like: Tensor) -> Tensor:
+    """The sum of `a b` (of `a` alone without b) over the axes along which `like` is broadcast."""
+    if like.dim() == 0:
+        return a.sum() if b is None else torch.dot(a.reshape(-1), b.reshape(-1))
+    axes = [d for d, n in enumerate(like.shape) if n == 1 and a.shape[d] != 1]
+    product = a if b is None else a * b
+    return product.sum(axes, keepdim=True) if axes else product.clone()
+
+
+class PassThrough(torch.autograd.Function):
+    """`apply(x, value, slope)`: `value`, bit by bit, with a gradient of `slope` times its own for `x` (of the same shape)."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, value: Tensor, slope: float) -> Tensor:
+        ctx.slope = slope
+        return value.view_as(value)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        return grads[0] * ctx.slope, None, None
