@@ -2,8 +2,8 @@
 
 With x the layer's input in the already quantized prefix and y its output in the float model:
     OutputError   mean |f(W~ x + b) - f(y)|^2 over batches of samples, f the activation behind the layer (the paper's eq. 25);
-    GramError     tr((W~ - T) H (W~ - T)'), H = E[x x'] collected once and T the weight that fits y best: a step costs nothing
-                  in samples. It cannot look through an activation.
+    GramError     tr((W~ - T) H (W~ - T)'), H = E[x x'] collected once and T the weight that fits y best (`float_target`): a step
+                  costs nothing in samples. It cannot look through an activation.
 Both are summed over output channels and averaged over output positions.
 """
 from __future__ import annotations
@@ -13,33 +13,39 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from engine.ptq.moments import Problem
+
 RELATIVE = 300.0  # the usual 0.01 is then 3 times nearest's loss per weight; 1 to 10 times found the same roundings
 CHUNK = 1 << 14  # rows that are run at once where all of them are
 Activation = Callable[[Tensor], Tensor]
 
 
 class GramError:
-    """The loss of a weight from second moments alone; `moments` [groups, inputs, inputs], `target` [groups, outputs, inputs].
+    """The loss of a weight from second moments alone.
 
     The paper's weight of the rounding term, 0.01, means something only beside losses of a certain size. Here it counts
     multiples of the loss that nearest rounding has per weight: then the same number decides all roundings of any layer.
     """
 
-    def __init__(self, moments: Tensor, target: Tensor, nearest: Tensor) -> None:
-        """`nearest` is the weight rounded to nearest, of the target's shape."""
-        self.moments, self.target = moments, target
-        self.unit = RELATIVE * float(self.by_channel(nearest).sum()) / nearest.numel()
+    def __init__(self, problem: Problem, weight: Tensor, target: Tensor, nearest: Tensor) -> None:
+        """All [groups, outputs, inputs], as `problem` has them: `weight` the float one, `nearest` the same rounded to nearest."""
+        self.problem, self.weight, self.target = problem, weight, target
+        self.unit = RELATIVE * float(self._quadratic(nearest).sum()) / nearest.numel()
 
     def value_and_gradient(self, weight: Tensor, iteration: int) -> tuple[float, Tensor]:
         """The loss and its gradient; the same in every iteration."""
         error = weight - self.target
-        half = error @ self.moments
-        return float((error * half).sum()), half.mul_(2)
+        half = torch.bmm(error, self.problem.h)
+        return float(torch.linalg.vecdot(error, half).sum()), half.mul_(2)
 
     def by_channel(self, weight: Tensor) -> Tensor:
-        """The loss of each output channel [groups, outputs]."""
-        error = (weight - self.target).double()
-        return ((error @ self.moments.double()) * error).sum(2)
+        """The error of each output channel [groups, outputs] against the float output; against the target where inputs are sliced."""
+        whole = len(self.problem.h) == len(self.problem.rr)
+        return self.problem.error(weight - self.weight) if whole else self._quadratic(weight)
+
+    def _quadratic(self, weight: Tensor) -> Tensor:
+        error = weight - self.target
+        return torch.linalg.vecdot(torch.bmm(error, self.problem.h), error).double()
 
 
 class OutputError:

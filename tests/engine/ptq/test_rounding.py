@@ -9,6 +9,7 @@ from torch import Tensor
 
 from engine.ptq.adaround_fit import Schedule, chosen, fit
 from engine.ptq.adaround_loss import Activation, GramError, OutputError
+from engine.ptq.moments import Problem
 from engine.ptq.rounding import SoftRounding, rise, rise_slope, undecided
 
 SCHEDULE = Schedule(iterations=800, learning_rate=0.01, warm_start=0.2, regularization=0.01, beta_start=20.0, beta_end=2.0)
@@ -30,7 +31,11 @@ def on_grid(weight: Tensor, scale: Tensor) -> SoftRounding:
 
 
 def gram(moments: Tensor, weight: Tensor, scale: Tensor) -> GramError:
-    return GramError(moments, weight, on_grid(weight, scale).to_nearest() * scale)
+    """The loss against the weight's own outputs."""
+    groups, outputs, inputs = weight.shape
+    nothing = torch.zeros(groups, outputs)
+    problem = Problem(1, moments, torch.zeros_like(weight), nothing.double(), torch.zeros(groups, inputs), nothing, nothing.double(), False)
+    return GramError(problem, weight, weight, on_grid(weight, scale).to_nearest() * scale)
 
 
 def outputs(x: Tensor, weight: Tensor, activation: Activation, batch: int, seed: int = 0) -> OutputError:
@@ -98,7 +103,7 @@ def test_near_the_best_of_all_roundings(seed: int) -> None:
 def test_gram_and_samples_have_one_loss() -> None:
     """Without an activation both forms are the same number, and so are their gradients."""
     x, weight, other = drawn(40, 9, seed=5), drawn(1, 4, 9, seed=6), drawn(1, 4, 9, seed=7)
-    moments = GramError((x.T @ x / 40)[None], weight, weight)
+    moments = gram((x.T @ x / 40)[None], weight, torch.tensor(0.1))
     direct = outputs(x, weight, lambda y: y, 40)
     a, b = moments.value_and_gradient(other, 0), direct.value_and_gradient(other, 0)
     assert a[0] == pytest.approx(b[0], rel=1e-5)
