@@ -21,7 +21,8 @@ def pair(lines: Lines, known: Known, view: View) -> tuple[int, int]:
     if last < 1:
         return 0, 0
     k = draft.places(lines).index(view.place) + 1 if view.place in draft.places(lines) else last
-    return (k - 1, k) if view.span == "step" and 0 < k <= last else (0, last)
+    k = min(k, last)
+    return (k - 1, k) if view.span == "step" else (0, last)
 
 
 def gains_data(found_layers: Layers, lines: Lines, known: Known, view: View, theme: str) -> Data:

@@ -70,7 +70,7 @@ def spans(before: Facts, after: Facts, height: int) -> Plot | None:
         return None
     ratios = [_evenness(f.get("channels") or {}) for f in (before, after)]
     return {"kind": "spans", "before": {"low": low, "high": high}, "after": {"low": list(other["low"]), "high": list(other["high"])},
-            "height": height, "half": 0, "title": "output channel", "left": "Ranges by output channel; outline: before",
+            "height": height, "half": 0, "title": "output channel", "left": "Channel ranges; outline: before",
             "right": f"widest to median {ratios[0]:.1f} \u2192 {ratios[1]:.1f}"}
 
 

@@ -51,8 +51,8 @@ function receive(S, d) {
   S.d = d;
   const taken = d.ack >= S.seq || d.rev !== S.rev;
   if (taken) Object.assign(S, { lines: d.lines, sel: d.sel, seq: Math.max(d.ack, S.seq), rev: d.rev });
-  const running = d.status.find((s) => s.state === "running");
-  if (running) S.traces = S.lib.traced(S.traces, running.job, running.layer, running.loss);
+  const at = d.status.findIndex((s) => s.state === "running"), now = d.status[at];
+  if (now) S.traces = S.lib.traced(S.traces, `${now.job}:${at}`, now.layer, now.loss);
   draw(S);
 }
 

@@ -58,7 +58,7 @@ function told(S, c, s, fresh) {
   const { el, svg, curve } = S.lib, lines = fresh ? [...(s.warnings || []).map((w) => ["warn", w]), ...(s.changes || []).map((w) => ["", w])] : [];
   const acts = fresh && s.state === "known" && s.tone === "hot" ? [S.lib.button("tiny harm", "Switch the step off; the rest of the chain runs again", () => S.act("without", c.i), "Leave it out")] : [];
   c.told.replaceChildren(...lines.map(([cls, w]) => el("p", cls, w)));
-  const live = fresh && s.state === "running" && S.traces?.job === s.job ? curve(S.traces, 300, 44) : [];
+  const live = fresh && s.state === "running" && S.traces?.job === `${s.job}:${c.i}` ? curve(S.traces, 300, 44) : [];
   c.picture.style.display = live.length || acts.length ? "" : "none";
   if (!live.length) return c.picture.replaceChildren(...acts);
   const picture = svg(300, 44, ...live), last = S.traces.runs.at(-1);

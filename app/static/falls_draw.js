@@ -1,6 +1,6 @@
 // The waterfall as a list of shapes: [tag, attributes, text]. Pure: data and sizes in, shapes and places out.
 const { linear, ticks, words } = await import(`./plots_axes.js${new URL(import.meta.url).search}`);
-const LEFT = 54, RIGHT = 14, TOP = 24, LANE = 54, NAMES = 34;
+const LEFT = 54, RIGHT = 66, TOP = 24, LANE = 54, NAMES = 34;
 const label = (x, y, text, cls = "", anchor = "middle") => ["text", { x, y, "text-anchor": anchor, class: cls }, text];
 const line = (x1, y1, x2, y2, cls) => ["line", { x1, y1, x2, y2, class: cls }];
 const rect = (x, y, width, height, cls, more) => ["rect", { x, y, width: Math.max(0, width), height: Math.max(0, height), class: cls, ...more }];
@@ -24,8 +24,8 @@ export function falls(d, w, h) {
   const known = d.float != null || d.stages.some((s) => s.v != null);
   for (const v of known ? ticks(a, b, (g.bottom - g.top) / 44) : []) out.push(line(LEFT, y(v), w - RIGHT, y(v), "grid"), label(LEFT - 8, y(v) + 3.5, words(v), "tick", "end"));
   if (known) out.push(label(LEFT - 8, g.top - 10, d.unit, "tick", "end"), ...lane(d, g));
-  if (d.goal != null) out.push(line(LEFT, y(d.goal), w - RIGHT, y(d.goal), "goal"), label(w - RIGHT, y(d.goal) + 11, d.goalText, "goalt", "end"));
-  if (d.float != null) out.push(line(LEFT, y(d.float), w - RIGHT, y(d.float), "float"), label(w - RIGHT, y(d.float) - 5, d.floatText, "floatt", "end"));
+  if (d.goal != null) out.push(line(LEFT, y(d.goal), w - RIGHT, y(d.goal), "goal"), label(w - RIGHT + 6, Math.max(y(d.goal) + 3.5, d.float == null ? 0 : y(d.float) + 16), d.goalText, "goalt", "start"));
+  if (d.float != null) out.push(line(LEFT, y(d.float), w - RIGHT, y(d.float), "float"), label(w - RIGHT + 6, y(d.float) + 3.5, d.floatText, "floatt", "start"));
   let level = null;
   d.stages.forEach((s, i) => {
     const x = g.x(i);

@@ -38,7 +38,7 @@ function pair(ctx, g, d, i, c, { xOf, yOf, tone }) {
   if (b !== null && a !== null) stroke(ctx, x, yOf(g, b), x, yOf(g, a));
   if (b !== null && g.radius > 1.8) dot(ctx, x, yOf(g, b), g.radius * 0.8, c.surface, c.text2);
   if (a === null) return;
-  if (how === "worse" && g.radius > 1.8) return triangle(ctx, x, yOf(g, a), g.radius * 1.15);
+  if (how === "worse" && g.radius > 1.8) return triangle(ctx, x, yOf(g, a), g.radius * 1.15, color);
   dot(ctx, x, yOf(g, a), g.radius, color, color);
 }
 
@@ -85,7 +85,8 @@ function dot(ctx, x, y, r, fill, line) {
   ctx.lineWidth = 1.4;
   ctx.stroke();
 }
-function triangle(ctx, x, y, r) {
+function triangle(ctx, x, y, r, fill) {
+  ctx.fillStyle = fill;
   ctx.beginPath();
   ctx.moveTo(x - r, y - r * 0.7);
   ctx.lineTo(x + r, y - r * 0.7);

@@ -50,7 +50,7 @@ ABOUT: dict[str, About] = {
         "seconds", "the same bits and size; weights change", "Frantar et al. 2023, GPTQ"),
     "adaround": About(
         "Learn the rounding", "Learns for every weight whether to round up or down, by gradient steps on the layer's output.",
-        "minutes", "the same bits and size; no weight moves by more than one step", "Nagel et al. 2020, AdaRound"),
+        "minutes", "the same bits; weights move one step at most", "Nagel et al. 2020, AdaRound"),
     "bias_correction": About(
         "Correct biases", "Shifts each bias by the mean error that quantization leaves at the layer's output.",
         "seconds", "no mean error left on calibration data; weights stay", _DATA_FREE),
