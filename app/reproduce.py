@@ -52,7 +52,11 @@ def reproduce(project: Project, recipe: str, language: str = "shell", what: str 
     if project.metric:
         words += ["--metric", project.metric]
     before, asked = _asked(recipe)
-    return before + shlex.join(words + asked + (["--out", "ranges"] if verb == "export" else []))
+    return before + shlex.join(words + asked + _more(what, verb))
+
+
+def _more(what: str, verb: str) -> list[str]:
+    return ["--out", "ranges"] if verb == "export" else ["--waterfall"] if what == "repair" else []
 
 
 def _python(project: Project, recipe: str, what: str, call: str) -> str:

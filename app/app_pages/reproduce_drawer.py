@@ -11,8 +11,7 @@ from app.bench import Bench
 from engine.errors import MixdownError
 
 # What the command line does where it has no verb of that name.
-NOTES = {"repair": "The report lists the steps; the gain of each comes from Python, or from a recipe with fewer steps.",
-         "calibrate": "The export holds the ranges: ranges/model.encodings.", "float": "The report's fp32 is the float model's value."}
+NOTES = {"calibrate": "The export holds the ranges: ranges/model.encodings.", "float": "The report's fp32 is the float model's value."}
 
 
 def draw(found: Bench, what: str, place: Any = st, recipe: str = "", layers: Sequence[str] | None = None) -> None:

@@ -16,7 +16,10 @@ Layers = Sequence[Mapping[str, Any]]
 
 
 def pair(lines: Lines, known: Known, view: View) -> tuple[int, int]:
-    """The rows that are compared: before and after the selected step (without one: the last), or the first and the last. (0, 0) where there are none."""
+    """The rows that are compared: before and after the selected step (without one: the last), or the first and the last.
+
+    (0, 0) where there are none.
+    """
     last = len(known.rows) - 1
     if last < 1:
         return 0, 0
