@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Collection
 from pathlib import Path
 
 TICK = os.sysconf("SC_CLK_TCK")
@@ -15,8 +16,8 @@ def busy() -> float:
     return (user + nice + system + sum(rest)) / TICK
 
 
-def of_tree(root: int) -> float:
-    """CPU seconds of a process and all its living descendants, with what their ended children took; 0 where it is gone."""
+def of_tree(root: int, but: Collection[int] = ()) -> float:
+    """CPU seconds of a process and all its living descendants, with what their ended children took; subtrees of `but` are left out."""
     children: dict[int, list[int]] = {}
     spent: dict[int, float] = {}
     for entry in PROC.iterdir():
@@ -28,7 +29,7 @@ def of_tree(root: int) -> float:
     while todo:
         process = todo.pop()
         found += spent.get(process, 0.0)
-        todo += children.get(process, [])
+        todo += [child for child in children.get(process, []) if child not in but]
     return found
 
 
@@ -42,15 +43,19 @@ def _stat(entry: Path) -> tuple[int, int] | None:
 
 
 class Meter:
-    """What was spent since it was made: `mine()` by the given process trees, by name, and by `others`, in CPU seconds."""
+    """What was spent since it was made or `begin` was called, by the given process trees and by all others."""
 
     def __init__(self, **roots: int) -> None:
         self._roots = roots
+        self.begin()
+
+    def begin(self) -> None:
+        """Starts over."""
         self._begun = time.perf_counter()
         self._at = self._now()
 
     def _now(self) -> dict[str, float]:
-        return {name: of_tree(root) for name, root in self._roots.items()} | {"all": busy()}
+        return {name: of_tree(root, self._roots.values()) for name, root in self._roots.items()} | {"all": busy()}
 
     def spent(self) -> dict[str, float]:
         """CPU seconds by name, those of `others`, and the `wall` seconds that passed."""
