@@ -63,10 +63,13 @@ function build(root, lib) {
   S.guide = el("div", "ro-guide");
   S.job = el("div", "ro-job", (S.jobText = el("span", "t")), el("span", "bar", (S.jobBar = el("i"))), (S.jobEta = el("span", "e")),
     (S.cancel = button("tiny", "Cancel what runs and what waits", () => send("cancel"), "Cancel")));
+  S.classes = el("button", "ro-classes");
+  S.classes.type = "button";
+  S.classes.onclick = () => send("classes");
   S.live = el("span", "sr");
   S.live.setAttribute("role", "status");
   S.live.setAttribute("aria-live", "polite");
-  root.append(S.row, el("div", "ro-strip", S.nav, S.job, S.guide), S.live, probe(S, el));
+  root.append(S.row, el("div", "ro-strip", S.nav, S.classes, S.job, S.guide), S.live, probe(S, el));
   S.onKey = (e) => {
     const typing = e.composedPath()[0]?.matches?.("input, textarea, select, [contenteditable]");
     if (!root.isConnected || typing || !(e.ctrlKey || e.metaKey) || !["z", "y"].includes(e.key.toLowerCase()) || !S.data.undo) return;
@@ -167,6 +170,7 @@ function paint(S, d, lib) {
   for (const e of [S.meters, S.btns, S.pick]) e.style.display = open ? "" : "none";
   links(S, d, lib);
   steps(S, d, lib);
+  if (!open) S.classes.style.display = "none";
   S.job.style.display = d.job ? "" : "none";
   if (d.job) {
     S.jobText.textContent = d.job.text;
@@ -189,6 +193,7 @@ function paint(S, d, lib) {
     b.title = v.title;
   }
   sides(S, d.slots);
+  classes(S, d.slots?.classes, lib);
   S.measure.textContent = d.measure.text;
   S.measure.title = d.measure.title;
   S.measure.setAttribute("aria-label", d.measure.title);
@@ -208,6 +213,15 @@ function sides(S, d) {
   }
   S.copy.title = d.copy;
   S.copy.setAttribute("aria-label", d.copy);
+}
+
+// What the classes won and lost against the other side of the switch; muted where it may be chance.
+function classes(S, d, { el }) {
+  S.classes.style.display = d ? "" : "none";
+  if (!d) return;
+  S.classes.title = d.title;
+  S.classes.setAttribute("aria-label", `${d.label}: ${d.chips.map(([name, change]) => `${name} ${change}`).join(", ")}; ${d.note}`);
+  S.classes.replaceChildren(el("span", "who", d.label), ...d.chips.map(([name, change, tone]) => el("span", "chip " + tone, el("span", "n", name), el("b", "", change))), el("span", "note", d.note));
 }
 
 function links(S, d, { el }) {

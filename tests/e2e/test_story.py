@@ -120,6 +120,8 @@ def switch(page: Any, opened: dict[str, str], moved: dict[str, str]) -> None:
         at_size(page, figures_there["size"])
         page.wait_for_function("s => window.__bar.data.slots.active === s", arg=side)
         assert figures(page) == figures_there
+        words = page.locator(".ro-classes").get_attribute("aria-label")
+        assert words.startswith(f"{side} against {'A' if side == 'B' else 'B'}: ") and page.locator(".ro-classes .chip").count() > 0
 
 
 def compare(page: Any) -> None:
