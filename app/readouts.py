@@ -130,16 +130,20 @@ def _drop(unit: str, value: float, ends: tuple[float, float] | None, flips: list
         low, high = (numbers.figure(e, unit) for e in ends)
         sub.append([f"[{low}, {high}]", "hide-n"])
         sub.append([f"\u00b1 {numbers.figure((ends[1] - ends[0]) / 2, unit)}", "only-n"])
-    tone = "hot" if value > BUDGET else "mid" if value > 0.6 * BUDGET else "ok"
-    return {"num": numbers.figure(value, unit), "unit": "pp" if unit == "%" else unit, "sub": sub, "flips": flips, "tone": tone,
-            "mark": _place(BUDGET), "fill": _place(value), "dot": dot, "band": [_place(e) for e in ends] if ends else None,
+    return {"num": numbers.figure(value, unit), "unit": "pp" if unit == "%" else unit, "sub": sub, "flips": flips, "tone": tone(value),
+            "mark": place(BUDGET), "fill": place(value), "dot": dot, "band": [place(e) for e in ends] if ends else None,
             "title": title + "The mark is 2 points; the gauge begins at 1 point won.",
             "label": "Drop, predicted" if dot == "hollow" else "Drop, paired"}
 
 
-def _place(value: float) -> float:
-    """Where a drop stands on the gauge: from one point won to four points lost."""
+def place(value: float) -> float:
+    """Where a drop stands on the gauge, as in static/gauge.js: from half a budget won (0) to two lost (1)."""
     return min(1.0, max(0.0, (value + BUDGET / 2) / (2.5 * BUDGET)))
+
+
+def tone(value: float) -> str:
+    """The colour of a drop, as in static/gauge.js: within the budget, near its end, beyond it."""
+    return "hot" if value > BUDGET else "mid" if value > 0.6 * BUDGET else "ok"
 
 
 def costs(bench: Bench) -> tuple[Part, Part]:

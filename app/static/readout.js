@@ -28,7 +28,7 @@ function block(cls, label, { el }) {
 }
 
 function build(root, lib) {
-  const { el, select, button, icon, logo } = lib, S = {};
+  const { el, select, button, icon, logo } = lib, S = { lib };
   const send = (a, v) => S.send(a, v);
   S.project = select("Project", (v) => send("project", v));
   S.target = select("Target", (v) => send("target", v));
@@ -127,8 +127,6 @@ function gauge(S, v) {
   for (const e of [S.dot, S.band]) e.style.setProperty("--tone", `var(--${v.tone || "accent"})`);
 }
 
-const BUDGET = 0.02; // as in app/readouts.py, and so are the gauge's ends
-const place = (drop) => Math.min(1, Math.max(0, (drop + BUDGET / 2) / (2.5 * BUDGET)));
 const figure = (S, v) => (v * (S.data.acc.unit === "%" ? 100 : 1)).toFixed(S.data.acc.unit === "%" ? 2 : 4).replace(/^-(0\.0+)$/, "$1").replace("-", "−");
 const bytes = (n) => (n >= 1e9 ? [n / 1e9, "GB"] : n >= 1e6 ? [n / 1e6, "MB"] : n >= 1e3 ? [n / 1e3, "kB"] : [n, "B"]);
 
@@ -145,7 +143,7 @@ function overlay(S, p) {
     S.drop.unit.textContent = d.acc.unit === "%" ? "pp" : "";
     S.drop.sub.replaceChildren(...words([[`[${figure(S, p.low)}, ${figure(S, p.high)}]`, "hide-n"], [`± ${figure(S, (p.high - p.low) / 2)}`, "only-n"]]));
     S.flips.replaceChildren(...words([[`from ${p.kind === "exact" ? "exact scores" : "estimates"}`, ""]]));
-    const tone = p.drop > BUDGET ? "hot" : p.drop > 0.6 * BUDGET ? "mid" : "ok";
+    const { place } = S.lib, tone = S.lib.tone(p.drop);
     S.drop.gauge.style.width = place(p.drop) * 100 + "%";
     S.drop.gauge.style.background = `var(--${tone})`;
     gauge(S, { dot: "hollow", fill: place(p.drop), band: [place(p.low), place(p.high)], tone });

@@ -1,11 +1,14 @@
 """The bar's words and the table's data, from results that a canned session made up."""
 from __future__ import annotations
 
+import json
+import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import playwright
 import pytest
 
 from app import bench, guide, numbers, readouts, state, table, words
@@ -14,6 +17,8 @@ from app.state import Desk, take_selection
 from engine.recipe import Recipe
 from tests.app.canned import CannedSession
 
+NODE = Path(playwright.__file__).parent / "driver" / "node"
+STATIC = Path(__file__).parents[2] / "app" / "static"
 TEXT = "mixdown: 1\ntarget: htp_v73\nprecision: w8a8\nlayers: {features.0.conv.2: w4a8, features.0.conv.1: w4a8}\n"
 
 
@@ -130,6 +135,21 @@ def test_numbers() -> None:
     assert numbers.size_text(3_050_000) == "3.05 MB" and numbers.size_text(12) == "12 B"
     assert numbers.count_text(48_300) == "48.3 k"
     assert numbers.share(1e-6) == "< 0.01 %" and numbers.share(None) == "–"
+
+
+def test_python_and_javascript_place_and_colour_a_drop_alike() -> None:
+    script = """
+    const { BUDGET, place, tone } = await import(process.argv[1]);
+    console.log(JSON.stringify([BUDGET, JSON.parse(process.argv[2]).map((drop) => [place(drop), tone(drop)])]));
+    """
+    drops = [-1.0, *(n / 1000 for n in range(-15, 60)), 0.6 * readouts.BUDGET, readouts.BUDGET, 2 * readouts.BUDGET, 1.0]
+    done = subprocess.run([str(NODE), "--input-type=module", "-e", script, (STATIC / "gauge.js").as_uri(), json.dumps(drops)],
+                          capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    budget, found = json.loads(done.stdout)
+    assert budget == readouts.BUDGET == 0.02 and {colour for _, colour in found} == {"ok", "mid", "hot"}
+    assert found == [[pytest.approx(readouts.place(d), abs=1e-12), readouts.tone(d)] for d in drops]
+    assert (found[0][0], found[-1][0]) == (0.0, 1.0), "both ends hold"
 
 
 def test_a_drop_of_nothing_has_no_sign() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from app.components import register
 
-_component = register("readout", ["readout.js", "dom.js"], ["base.css", "readout.css"])
+_component = register("readout", ["readout.js", "dom.js", "gauge.js"], ["base.css", "readout.css"])
 
 
 def readout(data: dict[str, Any], on_act: Callable[[], None], key: str = "readout") -> Any:
