@@ -60,7 +60,8 @@ def cle(sim: QuantSim, data: Samples | None, config: CrossLayerEqualization, pro
     if not found.converged:
         warnings.insert(0, f"not converged in {found.iterations} passes: raise max_iterations")
     changes.append(f"{len(links)} sources in {found.iterations} passes; {measured(gap)}")
-    layers = tuple(LayerChange(name, before.ranges[name].filled(), after.filled(), UNIT) for name, after in found.ranges.items())
+    layers = tuple(LayerChange(layer.name, before.ranges[layer.name].filled(), found.ranges[layer.name].filled(), UNIT)
+                   for layer in model.layers if layer.name in found.ranges)
     return StepReport("cle", tuple(changes), tuple(warnings), layers=layers, equivalent=True)
 
 

@@ -109,12 +109,12 @@ def _taker(node: ir.Node, place: int, scale: np.ndarray, shift: np.ndarray, rank
         return None
     if node.op_type == "MatMul" and rank != 2:
         return None
-    if shift.any() and (not can_bias(node) or (node.op_type not in ("Gemm", "MatMul") and _meets_borders(node))):
+    if shift.any() and (not can_bias(node) or (node.op_type not in ("Gemm", "MatMul") and meets_borders(node))):
         return None
     return weight
 
 
-def _meets_borders(node: ir.Node) -> bool:
+def meets_borders(node: ir.Node) -> bool:
     """Whether an output of a convolution sums over fewer inputs at the border than inside."""
     pads, auto = node.attributes.get("pads"), node.attributes.get("auto_pad")
     padded = pads is not None and any(pads.as_ints())

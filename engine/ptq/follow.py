@@ -27,48 +27,86 @@ class Reader:
     weight: ChannelWeight
     channels: np.ndarray
 
+    @property
+    def tensor(self) -> str:
+        """The name of the activation that it reads."""
+        value = self.weight.node.inputs[1 - self.weight.place]
+        assert value is not None
+        return str(value.name)
+
+    @property
+    def axis(self) -> int:
+        """Where the channels lie in that activation."""
+        return 1 if self.weight.node.op_type != "MatMul" else -1 if self.weight.place == 1 else -2
+
 
 @dataclass(frozen=True, eq=False)
 class Route:
-    """All that lies behind a tensor: the layers that read it, the nodes passed, and the upper limits on the way."""
+    """All that lies behind a tensor.
 
-    readers: tuple[Reader, ...]
-    passed: tuple[ir.Node, ...]
-    limits: tuple[Limit, ...]
+    Attributes:
+        readers: the layers that read it.
+        passed: the nodes in between.
+        limits: upper limits on the way.
+        detours: (node, input) that read the start itself and do not commute: they must be given the unscaled tensor.
+    """
+
+    readers: tuple[Reader, ...] = ()
+    passed: tuple[ir.Node, ...] = ()
+    limits: tuple[Limit, ...] = ()
+    detours: tuple[tuple[ir.Node, int], ...] = ()
 
 
-def follow(model: Model, start: ir.Value, axis: int, channels: int) -> Route:
+def follow(model: Model, start: ir.Value, axis: int, channels: int, detours: bool = False) -> Route:
     """The route behind `start`, whose `channels` channels lie on `axis`.
 
+    Args:
+        detours: a use of `start` that leads to something which does not commute becomes a detour instead of an error.
+
     Raises:
-        Blocked: something on the way does not commute with a factor per channel.
+        Blocked: something on the way does not commute with a factor per channel, or no layer reads it.
     """
     rank = len(shape_of(model, start))
     labels = np.arange(channels).reshape([channels if a == axis % rank else 1 for a in range(rank)])
-    todo: list[tuple[ir.Value, Labels]] = [(start, labels)]
-    reached: dict[int, int] = {}
-    readers: list[Reader] = []
-    passed: list[ir.Node] = []
-    limits: list[Limit] = []
+    if start.is_graph_output():
+        raise Blocked(f"{start.name} is an output of the model")
+    route, met, why = Route(), set[int](), "no layer reads it"
+    for node, place in start.uses():
+        try:
+            route = _joined(route, _one_way(model, node, place, labels, met))
+        except Blocked as reason:
+            if not detours:
+                raise
+            route, why = _joined(route, Route(detours=((node, place),))), str(reason)
+    if not route.readers:
+        raise Blocked(why)
+    return route
+
+
+def _joined(a: Route, b: Route) -> Route:
+    return Route(a.readers + b.readers, a.passed + b.passed, a.limits + b.limits, a.detours + b.detours)
+
+
+def _one_way(model: Model, node: ir.Node, place: int, labels: Labels, met: set[int]) -> Route:
+    """The route behind one use of a value, all its branches included. `met` gets the nodes of it, if it does not end in `Blocked`."""
+    todo, mine, route = [(node, place, labels)], set[int](), Route()
     while todo:
-        value, labels = todo.pop()
-        if value.is_graph_output():
-            raise Blocked(f"{value.name} is an output of the model")
-        for node, place in value.uses():
-            if node.op_type in ("Shape", "Size"):
-                continue
-            if id(node) in reached or node.graph is not model.graph:
-                raise Blocked(f"{node.name} reads it in two ways")
-            reached[id(node)] = place
-            if weight_index(node) is not None:
-                readers.append(_reader(node, place, labels))
-                continue
-            limits += _limit(node, labels)
-            passed.append(node)
-            todo.append((node.outputs[0], behind(model, node, place, labels)))
-    if not readers:
-        raise Blocked("no layer reads it")
-    return Route(tuple(readers), tuple(passed), tuple(limits))
+        node, place, labels = todo.pop()
+        if node.op_type in ("Shape", "Size"):
+            continue
+        if id(node) in met | mine or node.graph is not model.graph:
+            raise Blocked(f"{node.name} reads it in two ways")
+        mine.add(id(node))
+        if weight_index(node) is not None:
+            route = _joined(route, Route(readers=(_reader(node, place, labels),)))
+            continue
+        route = _joined(route, Route(passed=(node,), limits=tuple(_limit(node, labels))))
+        output, labels = node.outputs[0], behind(model, node, place, labels)
+        if output.is_graph_output():
+            raise Blocked(f"{output.name} is an output of the model")
+        todo += [(user, at, labels) for user, at in output.uses()]
+    met |= mine
+    return route
 
 
 def _reader(node: ir.Node, place: int, labels: Labels) -> Reader:

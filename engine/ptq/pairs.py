@@ -12,11 +12,12 @@ import numpy as np
 import onnx_ir as ir
 
 from engine.graph.model import Model
+from engine.graph.notes import PREFIX
 from engine.graph.patterns import find_patterns
 from engine.ptq.channels import ChannelWeight
 from engine.ptq.follow import Blocked, Route, follow
 from engine.ptq.kept_norms import scale_norm
-from engine.ptq.weights import array, bias_array, bias_value, can_bias, give_constant, set_bias
+from engine.ptq.weights import array, bias_array, bias_value, can_bias, give_constant, register, set_bias
 
 SHARED = "its weight is shared"
 
@@ -101,6 +102,23 @@ class Link:
             limit.divide(model, factors)
         for reader in self.route.readers:
             reader.weight.scale(by_input=np.append(factors, 1.0)[reader.channels])
+        if self.route.detours:
+            self._restore(model, factors)
+
+    def _restore(self, model: Model, factors: np.ndarray) -> None:
+        """Gives the detours the unscaled tensor: a Mul with the factors behind the source."""
+        source = self.source.output
+        rank = len(model.shapes[str(source.name)])
+        axis = self.source.axis % rank
+        constant = register(model, f"{source.name}_factors", factors.reshape([-1 if a == axis else 1 for a in range(axis, rank)]))
+        made = ir.node("Mul", [source, constant], name=f"{self.source.name}_restored",
+                       outputs=[ir.Value(name=f"{source.name}_restored", shape=source.shape, type=source.type)])
+        producer = source.producer()
+        assert producer is not None
+        made.metadata_props.update({k: v for k, v in producer.metadata_props.items() if not k.startswith(PREFIX)})
+        model.graph.insert_after(producer, made)
+        for node, place in self.route.detours:
+            node.replace_input_with(place, made.outputs[0])
 
 
 @dataclass(frozen=True)
@@ -126,8 +144,11 @@ def layer_links(model: Model) -> tuple[list[Link], list[Stays]]:
     return links, [*stay, *blocked]
 
 
-def norm_links(model: Model) -> tuple[list[Link], list[Stays]]:
-    """A link for each LayerNorm or RMSNorm with a scale, fused or written out; and the others, with their reasons."""
+def norm_links(model: Model, detours: bool = False) -> tuple[list[Link], list[Stays]]:
+    """A link for each LayerNorm or RMSNorm with a scale, fused or written out; and the others, with their reasons.
+
+    `detours`: readers that do not commute, such as a shortcut's sum, are given the unscaled tensor by a Mul.
+    """
     sources = []
     for pattern in find_patterns(model.graph):
         shape = model.shapes.get(pattern.output, ())
@@ -138,14 +159,14 @@ def norm_links(model: Model) -> tuple[list[Link], list[Stays]]:
         shift = None if pattern.bias is None else _reads(nodes, pattern.bias)
         if scale is not None and _along_last(model, pattern.weight, shape[-1]):
             sources.append(NormSource(pattern.nodes[-1], model.values[pattern.output], shape[-1], scale, shift))
-    return _linked(model, sources)
+    return _linked(model, sources, detours)
 
 
-def _linked(model: Model, sources: Iterable[Source]) -> tuple[list[Link], list[Stays]]:
+def _linked(model: Model, sources: Iterable[Source], detours: bool = False) -> tuple[list[Link], list[Stays]]:
     links, stay = [], []
     for source in sources:
         try:
-            links.append(Link(source, follow(model, source.output, source.axis, source.channels)))
+            links.append(Link(source, follow(model, source.output, source.axis, source.channels, detours)))
         except Blocked as reason:
             stay.append(Stays(source.name, str(reason)))
     return links, stay
