@@ -40,9 +40,9 @@ def read(text: str) -> Doc:
 
 
 def write(doc: Mapping[str, Any]) -> str:
-    """The YAML text, keys in the order of the format, empty parts left out."""
+    """The YAML text, keys in the order of the format, empty parts left out; but no steps are not the same as the default ones."""
     ordered = [k for k in ORDER if k in doc] + [k for k in doc if k not in ORDER]
-    return dump_yaml({k: doc[k] for k in ordered if doc[k] not in ({}, [], None)})
+    return dump_yaml({k: doc[k] for k in ordered if doc[k] not in ({}, [], None) or (k == "steps" and doc[k] == [])})
 
 
 def base(doc: Mapping[str, Any]) -> str:

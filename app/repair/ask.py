@@ -47,7 +47,7 @@ def arguments(found: Bench, lines: Lines) -> dict[str, Any]:
 
 def text(doc: Mapping[str, Any], lines: Lines) -> str:
     """The recipe with these steps as YAML."""
-    return recipes.write(draft.put_into(doc, lines)) if draft.to_steps(lines) else draft.without_steps(doc)
+    return recipes.write(draft.put_into(doc, lines))
 
 
 def ladder(found: Bench, name: str, goal: float) -> dict[str, Any]:

@@ -64,11 +64,6 @@ def put_into(doc: Mapping[str, Any], lines: Iterable[Line]) -> recipes.Doc:
     return rest if steps == to_steps(DEFAULT) else {**rest, "steps": steps}
 
 
-def without_steps(doc: Mapping[str, Any]) -> str:
-    """The recipe with no steps at all, as YAML: not even the default one."""
-    return recipes.write({k: v for k, v in doc.items() if k != "steps"}) + "steps: []\n"
-
-
 def same(left: Iterable[Line], right: Iterable[Line]) -> bool:
     """Whether both are the same chain: lines that are off do not count."""
     return to_steps(left) == to_steps(right)

@@ -146,4 +146,4 @@ def metric(name: str) -> str:
 
 def arrow(before: float | None, after: float | None) -> str:
     """Two levels in dB and the way between them."""
-    return "" if before is None or after is None else f"SQNR {decibels(before)} \u2192 {decibels(after)}"
+    return "" if before is None or after is None else numbers.minus(f"{before:.1f} \u2192 {after:.1f} dB")

@@ -16,7 +16,7 @@ export function span(d) {
   const all = d.stages.flatMap((s) => [s.v, s.from, s.lo, s.hi]).concat(d.float, d.goal).filter((v) => v != null);
   if (!all.length) return [0, 1];
   const [a, b] = [Math.min(...all), Math.max(...all)], least = d.unit === "%" ? 0.5 : Math.abs(b) * 0.01 || 1, air = Math.max(b - a, least) * 0.09;
-  return [a - Math.max(air, (least - (b - a)) / 2), b + air];
+  return [a - air - Math.max(0, least - (b - a)), b + air];
 }
 
 export function falls(d, w, h) {
@@ -75,7 +75,8 @@ function names(s, x, g) {
 function lane(d, g) {
   const known = d.stages.map((s, i) => [i, s.sqnr, s.sqnrText]).filter(([, v]) => v != null);
   if (!known.length) return [];
-  const values = known.map(([, v]) => v), [a, b] = [Math.min(...values), Math.max(...values)], y = linear(a, b > a ? b : a + 1, g.floor - 6, g.lane + 12);
+  const values = known.map(([, v]) => v), air = Math.max(0, 2 - (Math.max(...values) - Math.min(...values))) / 2;
+  const y = linear(Math.min(...values) - air, Math.max(...values) + air, g.floor - 6, g.lane + 12);
   const out = [line(LEFT, g.bottom, g.w - RIGHT, g.bottom, "axis"), label(LEFT - 8, g.lane + 12, "SQNR", "tick", "end"), label(LEFT - 8, g.lane + 24, "dB", "tick", "end")];
   out.push(["path", { d: known.map(([i, v], k) => `${k ? "L" : "M"}${g.x(i)} ${y(v)}`).join(""), class: "sqnr" }]);
   for (const [i, v, text] of known) out.push(["circle", { cx: g.x(i), cy: y(v), r: 3, class: "sqnr" }], label(g.x(i), y(v) - 7, text, "db"));
