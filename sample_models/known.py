@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from app import bench, prediction
+from app import bench, curves
 from app.client import Client
 from app.known import write
 from app.samples import Sample, bundled_samples
@@ -29,7 +29,7 @@ def questions(client: Client, project: str) -> list[tuple[str, dict[str, Any]]]:
     """What the pages ask for by themselves for a new project, and the exact scores that a newcomer would ask for."""
     found = bench.load(client, project)
     estimate, exact = ask.arguments(found, View(), "estimate"), ask.arguments(found, View(mode="one-on"), samples=SCORED)
-    curve = prediction.arguments(found, "exact", SCORED, measurements=1, all_asked=False)
+    curve = curves.arguments(found, "exact", SCORED, measurements=1, all_asked=False)
     return [("open", {}), ("measure", {"recipe": found.recipe}), ("sensitivity", estimate), ("sensitivity", exact), ("curve", curve)]
 
 
