@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from engine.arguments_search import add_arguments as search_arguments
 from engine.errors import Cancelled, MixdownError
 
 MAX_LINES = 10
@@ -22,6 +23,8 @@ EXAMPLES = {
     "inspect": "python -m engine inspect model.onnx",
     "simulate": "python -m engine simulate model.onnx --evaluation evaluation.npz --calibration calibration.npz --precision w8a8",
     "sensitivity": "python -m engine sensitivity model.onnx --calibration calibration.npz --precisions w8a8,w4a8 --mode one-on",
+    "search": "python -m engine search model.onnx --evaluation evaluation.npz --calibration calibration.npz --precisions w8a16,w8a8,w4a8 "
+              "--max-drop 0.01 --out recipe.yaml",
     "quantize": "python -m engine quantize recipe.yaml model.onnx --evaluation evaluation.npz --calibration calibration.npz --out exported",
     "export": "python -m engine export model.onnx --recipe recipe.yaml --calibration calibration.npz --out exported",
     "verify": "python -m engine verify exported --evaluation evaluation.npz",
@@ -45,6 +48,7 @@ def build_parser() -> argparse.ArgumentParser:
     simulate.add_argument("--waterfall", action="store_true", help=WATERFALL_HELP)
     simulate.add_argument("--max-drop", metavar="X", type=float, help="exit 1 when the drop is larger (absolute: 0.01 is one point)")
     _sensitivity(_verb(verbs, "sensitivity", "which layers hurt: scores with confidence"))
+    search_arguments(_verb(verbs, "search", "mixed precision: the right bits for every layer, measured and promised"))
     quantize = _verb(verbs, "quantize", "simulate, export and verify in one go")
     quantize.add_argument("recipe", metavar="RECIPE", type=Path)
     quantize.add_argument("model", metavar="MODEL", type=Path, nargs="?", help="when the recipe names no model")

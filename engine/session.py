@@ -43,6 +43,7 @@ from engine.recipe import Recipe
 from engine.repairing import repairing_of
 from engine.room import Room
 from engine.rooms import Rooms
+from engine.searching import found_recipe, searching_of
 from engine.sim.calibration import Statistics, gather
 from engine.sim.kept_cuts import BUDGET, KeptCuts
 from engine.sim.quantization import FLOAT
@@ -188,6 +189,24 @@ class Session:
 
     def calibrate(self, recipe: Recipe, progress: Progress = silent) -> dict[str, Any]:
         """One pass over the calibration data, and a table of the ranges; clipping is counted on evaluation data too."""
+    def search(self, scores: Mapping[str, Any] | Sequence[str], recipe: Recipe | None = None, **given: Any) -> Recipe:
+        """The recipe that `search_report` chooses; raises `BadInput` where nothing measured keeps to the target."""
+        return found_recipe(self.search_report(scores, recipe, **given))
+
+    def search_report(self, scores: Mapping[str, Any] | Sequence[str], recipe: Recipe | None = None, holdout: Dataset | None = None,
+                      progress: Progress = silent, partial: Partial | None = None, **given: Any) -> dict[str, Any]:
+        """The right bits for every layer: a Pareto front of measured recipes, the chosen one, and its promise on unused samples.
+
+        `scores`: what `sensitivity` said, or candidates that are scored now. `recipe`: what all recipes share. `given`: the target
+        and how it is searched, see `engine.searching.SearchAsk` (`max_drop=0.01`).
+        """
+        return searching_of(self, scores, recipe, holdout, part(progress, 0.0, 0.2), **given).run(part(progress, 0.2, 1.0), partial)
+
+    def frontier(self, scores: Mapping[str, Any] | Sequence[str], recipe: Recipe | None = None, progress: Progress = silent,
+                 **given: Any) -> dict[str, Any]:
+        """What scores alone predict for every budget: nothing is measured. Arguments as for `search_report`."""
+        return searching_of(self, scores, recipe, None, progress, **given).frontier()
+
         begin = time.perf_counter()
         if self.calibration is None:
             raise BadInput("there are no calibration data in this project; add an .npz with inputs like those of training")

@@ -22,6 +22,8 @@ from engine.targets import load_target, place
 from engine.terminal import Bar, count, share, table, write_json
 from engine.verbs_repair import show_steps
 from engine.verbs_report import report
+from engine.verbs_search import find, save_recipe, search_cache
+from engine.verbs_search import show as show_search
 from engine.verbs_sensitivity import ask, cache_of, show
 
 Arguments = argparse.Namespace
@@ -164,10 +166,23 @@ def sensitivity(arguments: Arguments) -> int:
 
 VERBS: dict[str, Callable[[Arguments], int]] = {
     "inspect": inspect,
+def search(arguments: Arguments) -> int:
+    """Finds the bits of every layer."""
+    recipe, model = recipe_of(arguments), load_model(arguments.model)
+    session, holdout = _session(arguments, model, search_cache(arguments)), _data(arguments.holdout, model)
+    holdout = None if holdout is None else holdout.bind(model.inputs)
+    found = _with_bar(arguments, lambda progress: find(session, recipe, arguments, holdout, progress))
+    _save(arguments, found)
+    save_recipe(found, arguments, model.sha256)
+    show_search(found)
+    return 0 if found["chosen"] is not None and (found["kept"] or found.get("stopped")) else 1
+
+
     "simulate": simulate,
     "sensitivity": sensitivity,
     "quantize": quantize,
     "export": export,
+    "search": search,
     "verify": verify,
     "report": report,
 }

@@ -35,6 +35,10 @@ from engine.worker_protocol import Channel, Reporter
 
 SESSION = "engine.session:Session.for_project"
 Factory = Callable[[Project, Store], Any]
+SEARCH_NUMBERS = ("max_drop", "max_size", "max_bops", "average_bits", "max_latency_us", "percent")
+SEARCH: dict[str, type] = {
+    "judge": str, "aim": str, "kind": str, "method": str, "score_samples": int, "samples": int, "points": int, "rounds": int,
+    "keep": bool, "allow_illegal": bool}
 CURVE = {"kind": str, "score_samples": int, "samples": int, "mixtures": int}
 
 
@@ -90,6 +94,17 @@ def _techniques() -> dict[str, Any]:
     return describe()
 
 
+def _search(args: dict[str, Any]) -> dict[str, Any]:
+    """The target of a search; numbers may come whole. A table of latencies comes as CSV text."""
+    numbers = {k: float(args[k]) for k in SEARCH_NUMBERS if type(args.get(k)) in (int, float)}
+    found = _some({k: v for k, v in args.items() if v is not None} | numbers, dict.fromkeys(SEARCH_NUMBERS, float) | SEARCH)
+    if "latency" in args and args["latency"] is not None:
+        from engine.mixed.latency import parse_latency
+
+        found["latency"] = parse_latency(_text(args, "latency"))
+    return found
+
+
 def _question(args: dict[str, Any]) -> Any:
     from engine.analysis.sensitivity.kinds import Question
     from engine.quant.precision import Precision
@@ -113,6 +128,8 @@ VERBS: dict[str, Callable[[Any, dict[str, Any], Reporter], Any]] = {
     "sensitivity": lambda s, a, r: s.sensitivity(_question(a), _recipe(a), str(a.get("on", "calibration")), bool(a.get("racing")),
                                                  progress=r, partial=r.partial),
     "diagnose": lambda s, a, r: s.diagnose(_recipe(a), _names(a), progress=r),
+    "search": lambda s, a, r: s.search_report(_precisions(a), _recipe(a), progress=r, partial=r.partial, **_search(a)),
+    "frontier": lambda s, a, r: s.frontier(_precisions(a), _recipe(a), progress=r, **_search(a)),
     "repair": lambda s, a, r: s.repair(_recipe(a), progress=r, partial=r.partial),
     "compare": lambda s, a, r: s.compare(_run(a, "left"), _run(a, "right"), progress=r),
     "curve": lambda s, a, r: s.curve(_recipe(a), _precisions(a), progress=r, partial=r.partial, **_some(a, CURVE)),

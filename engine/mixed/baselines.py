@@ -30,13 +30,17 @@ class Baseline:
     evaluations: int
 
 
+def widest_first(candidates: Sequence[Precision]) -> tuple[Precision, ...]:
+    """The candidates as a procedure goes through them."""
+    return tuple(sorted(candidates, key=lambda p: -p.weights.bits * p.activations.bits))
+
+
 class Moves:
     """The candidates of every group, the widest first; a group moves as a whole."""
 
     def __init__(self, space: Space, candidates: Sequence[Precision]) -> None:
-        order = sorted(candidates, key=lambda p: -p.weights.bits * p.activations.bits)
         self.space = space
-        self.uniform = [space.uniform(p) for p in order]
+        self.uniform = [space.uniform(p) for p in widest_first(candidates)]
 
     def put(self, choice: Choice, group: int, candidate: int) -> Choice:
         """The choice with one group at a candidate."""
@@ -53,7 +57,7 @@ class Moves:
             for candidate in range(1, len(self.uniform)):
                 own, table = list(members.places), self.space.table[:, :, bops]
                 saved = sum(table[p, self.uniform[0][p]] - table[p, self.uniform[candidate][p]] for p in own)
-                if saved > 0:
+                if saved > 0 and (group, candidate) in scores:
                     found.append((scores[group, candidate], -float(saved), group, candidate))
         return [(score, group, candidate) for score, _, group, candidate in sorted(found)]
 
@@ -87,7 +91,7 @@ def lite(space: Space, number: int, candidates: Sequence[Precision], scores: Sco
     """The cheapest candidate everywhere but in the worst `percent` of the groups, which get the widest."""
     moves = Moves(space, candidates)
     last = len(moves.uniform) - 1
-    worst = sorted(range(len(space.groups)), key=lambda g: -scores[g, last])[: round(len(space.groups) * percent / 100)]
+    worst = sorted(range(len(space.groups)), key=lambda g: -scores.get((g, last), 0.0))[: round(len(space.groups) * percent / 100)]
     now = moves.uniform[-1]
     for group in worst:
         now = moves.put(now, group, 0)

@@ -49,6 +49,12 @@ class Repair:
                 self._tell(tuple(self.trials.values()))
         return self.trials[space, choice]
 
+    def know(self, trial: Trial) -> None:
+        """Takes over what was measured elsewhere."""
+        if (trial.space, trial.choice) not in self.trials:
+            self.belief.learn(trial.space, trial.choice, trial.measured.kl)
+            self.trials[trial.space, trial.choice] = trial
+
     def cheapest(self, cap: float, goal: Goal, rounds: int, progress: Progress = silent) -> Trial | None:
         """The cheapest recipe with a measured KL of at most `cap` after that many measurements; None where none was found.
 
