@@ -7,6 +7,8 @@ the samples is judged on the other, and where nothing helps there, W stays the t
 """
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
@@ -16,23 +18,74 @@ DEAD = 1e-7  # of the layer's greatest moment: an input that moves less says not
 DAMPINGS = (100.0, 10.0, 1.0, 0.1, 0.01)  # lam in units of the mean of H's diagonal, the most cautious first
 
 
+@dataclass(frozen=True)
+class Target:
+    """What rounding aims at.
+
+    Attributes:
+        change: T - W [groups, outputs, inputs].
+        shift: what the bias gets with it [groups, outputs].
+        damping: lam, or None where W stays.
+        shifted: whether the bias makes up for the mean error of the prefix.
+    """
+
+    change: Tensor
+    shift: Tensor
+    damping: float | None
+    shifted: bool
+
+
+def best_target(moments: Moments, may_shift: bool, fit: bool = True) -> Target:
+    """The target that held out samples like best: with the mean error left to the bias or not, with any damping or W itself.
+
+    Args:
+        may_shift: whether the layer's bias can take up the mean error.
+        fit: False keeps W.
+    """
+    found = [(*_search(moments, centred, fit), centred) for centred in ((True, False) if may_shift else (False,))]
+    _, damping, centred = max(found, key=lambda one: one[0])
+    problem = moments.problem(centred=centred)
+    change = torch.zeros_like(problem.g) if damping is None else _change(problem, damping)
+    shift = problem.shift(change) if centred and moments.slices == 1 else problem.mean_r if centred else torch.zeros_like(problem.mean_r)
+    return Target(change, shift, damping, centred)
+
+
 def float_target(moments: Moments, problem: Problem) -> tuple[Tensor, float | None]:
-    """(T - W [groups, outputs, inputs], the damping taken or None where W stays)."""
-    nothing = torch.zeros_like(problem.g)
-    if moments.slices > 1 or not bool((problem.rr > 1e-12 * problem.power).any()):
-        return nothing, None
-    halves = [moments.problem((fold,), problem.centred) for fold in (0, 1)]
-    if min(half.rows for half in halves) < 2:
-        return nothing, None
-    best, gain = None, 0.0
-    for damping in DAMPINGS:
-        found = sum(_gain(_change(mine, damping), other) for mine, other in (halves, halves[::-1]))
-        if found <= gain:
-            if best is not None:
-                break  # the gain has one peak
-            continue
-        best, gain = damping, found
-    return (nothing, None) if best is None else (_change(problem, best), best)
+    """(T - W [groups, outputs, inputs], the damping taken or None where W stays) for one way to treat means."""
+    _, damping = _search(moments, problem.centred, True)
+    return (torch.zeros_like(problem.g), None) if damping is None else (_change(problem, damping), damping)
+
+
+def _search(moments: Moments, centred: bool, fit: bool) -> tuple[float, float | None]:
+    """(by how much the squared error of the two held out halves falls, the best damping or None)."""
+    plain = moments.problem(centred=False)
+    if not bool((plain.rr > 1e-12 * plain.power).any()):
+        return 0.0, None
+    halves = [(moments.problem((fold,), centred), moments.problem((fold,), False)) for fold in (0, 1)]
+    if min(half.rows for half, _ in halves) < 2:
+        return 0.0, None
+    nothing = [torch.zeros_like(half.g) for half, _ in halves]
+    best, gain = None, _gain(nothing, halves, moments.slices) if centred else 0.0
+    for damping in DAMPINGS if fit and moments.slices == 1 else ():
+        found = _gain([_change(half, damping) for half, _ in halves], halves, 1)
+        if found > gain:
+            best, gain = damping, found
+        elif best is not None:
+            break  # the gain has one peak
+    return gain, best
+
+
+def _gain(changes: list[Tensor], halves: list[tuple[Problem, Problem]], slices: int) -> float:
+    """By how much each half's change, and its shift, lower the squared error of the other half."""
+    total = 0.0
+    for change, (mine, _), (_, other) in zip(changes, halves, halves[::-1], strict=True):
+        left = other.mean_r if slices > 1 else other.shift(change)
+        shift = torch.zeros_like(left) if not mine.centred else mine.mean_r if slices > 1 else mine.shift(change)
+        if slices == 1:
+            spread = torch.linalg.vecdot(torch.bmm(change, other.h), change)
+            total += float((2 * torch.linalg.vecdot(change, other.g) - spread).double().sum())
+        total += float((2 * shift * left - shift**2).double().sum())
+    return total
 
 
 def without_dead(weight: Tensor, problem: Problem) -> Tensor:
@@ -46,12 +99,6 @@ def _change(problem: Problem, damping: float) -> Tensor:
     """G (H + lam I)^-1."""
     factor = cholesky(problem.h, damping)
     return torch.cholesky_solve(problem.g.transpose(1, 2), factor).transpose(1, 2)
-
-
-def _gain(change: Tensor, problem: Problem) -> float:
-    """By how much the change lowers the squared error there."""
-    return float(2 * torch.linalg.vecdot(change, problem.g).double().sum()
-                 - torch.linalg.vecdot(torch.bmm(change, problem.h), change).double().sum())
 
 
 def cholesky(h: Tensor, damping: float) -> Tensor:

@@ -16,7 +16,7 @@ from torch import Tensor
 from engine.errors import BadInput
 from engine.progress import Progress
 from engine.ptq.clip_search import search_clip
-from engine.ptq.float_target import float_target, without_dead
+from engine.ptq.float_target import best_target, without_dead
 from engine.ptq.gptq_solver import solve
 from engine.ptq.moments import Moments, Problem, gather
 from engine.ptq.technique import LayerChange, StepReport, check_settings, setting, technique
@@ -24,8 +24,6 @@ from engine.ptq.walk import LayerStep, LayerWalk
 from engine.quant.encoding import Encoding
 from engine.sim.calibration import Samples
 from engine.sim.quantsim import QuantSim
-
-CENTRED_FROM = 128  # images: with fewer, the mean of an error is not known well enough to move a bias by it
 
 
 @dataclass(frozen=True)
@@ -37,7 +35,7 @@ class Gptq:
     float_target: bool = setting(True, "Aim at the float output from what the layers before have left, not at the float weight.")
     clip_candidates: int = setting(20, "Ranges tried for each scale, as even shares of the full one; 1 keeps the full range.", 1, 200)
     damping: float = setting(0.01, "Added to the moments' diagonal, in units of its mean; higher means more caution.", 1e-6, 100.0)
-    correct_bias: bool = setting(True, f"Let the bias take up the mean output error, from {CENTRED_FROM} samples on.")
+    correct_bias: bool = setting(True, "Let the bias take up the mean output error.")
     memory_mb: int = setting(512, "MiB for carried tensors, and as much for a layer's moments; beyond: files, slices.", 16, 1 << 20)
     seed: int = setting(0, "Draws the samples and positions.", 0, 2**31 - 1)
 
@@ -60,23 +58,23 @@ def gptq(sim: QuantSim, data: Samples | None, config: Gptq, progress: Progress) 
 def _round(step: LayerStep, samples: int, config: Gptq) -> Mapping[str, float]:
     """One layer; returns what its report tells."""
     moments = gather(step, samples, config.rows, config.seed, config.memory_mb << 20)
-    shifts = step.can_bias and samples >= CENTRED_FROM
-    problem = moments.problem(centred=shifts)
     nearest = step.form.matrix(step.encoding.fake_quantize(step.weight)) - moments.weight
-    before = sqnr_db(moments, problem, nearest, False)
+    before = sqnr_db(moments, nearest)
     step.tell(0.85, f"{step.layer.name}: rounding")
-    change, damping = float_target(moments, problem) if config.float_target else (torch.zeros_like(problem.g), None)
-    target = moments.join(without_dead(moments.split(moments.weight) + change, problem))
+    aim = best_target(moments, step.can_bias, config.float_target)
+    problem = moments.problem(centred=step.can_bias)
+    target = moments.join(without_dead(moments.split(moments.weight) + aim.change, problem))
     encoding = step.encoding if step.fixed else search_clip(
         step.form, step.form.weight(target), step.plan, problem.h, config.clip_candidates)
     rounded = rounded_matrix(step, moments, problem, target, encoding, config.damping)
-    after = sqnr_db(moments, problem, rounded - moments.weight, shifts)
-    bias = None
-    if shifts:
-        bias = torch.from_numpy(step.bias) + shift_of(moments, problem, rounded - moments.weight).double()
-    facts = {"before": before, "after": after, "damping": -1.0 if damping is None else damping}
-    weight = encoding.fake_quantize(step.form.weight(rounded))
-    step.put(weight, encoding, bias, facts)
+    shift = None
+    if step.can_bias:  # what rounding adds to the mean is known well from few samples; what the prefix does is in the target's shift
+        missed = moments.split(rounded - moments.weight) - aim.change
+        shift = aim.shift - moments.times_mean(missed)
+    after = sqnr_db(moments, rounded - moments.weight, shift)
+    facts = {"before": before, "after": after, "damping": -1.0 if aim.damping is None else aim.damping, "shifted": float(aim.shifted)}
+    bias = None if shift is None else torch.from_numpy(step.bias) + shift.reshape(-1).double()
+    step.put(encoding.fake_quantize(step.form.weight(rounded)), encoding, bias, facts)
     step.tell(1.0, f"{step.layer.name}: {before:.1f} → {after:.1f} dB")
     return facts
 
@@ -91,16 +89,9 @@ def rounded_matrix(step: LayerStep, moments: Moments, problem: Problem, target: 
     return moments.join(solve(moments.split(target), problem.h, spread, low, high, damping))
 
 
-def sqnr_db(moments: Moments, problem: Problem, change: Tensor, shifted: bool) -> float:
-    """Of the layer's output, on the calibration rows."""
-    return problem.sqnr_db(change, shifted) if moments.slices == 1 else float("nan")
-
-
-def shift_of(moments: Moments, problem: Problem, change: Tensor) -> Tensor:
-    """What the bias has to take up [channels]."""
-    parts = torch.linalg.vecdot(moments.split(change), problem.mean_x[:, None])
-    lost = parts.reshape(problem.mean_r.shape[0], moments.slices, -1).sum(1)
-    return (problem.mean_r - lost).reshape(-1)
+def sqnr_db(moments: Moments, change: Tensor, shift: Tensor | None = None) -> float:
+    """Of the layer's output under W + `change` and a bias moved by `shift`, on the calibration rows; NaN where inputs are sliced."""
+    return moments.problem(centred=False).sqnr_db(change, shift) if moments.slices == 1 else float("nan")
 
 
 def drawn(name: str, data: Samples | None, samples: int, seed: int) -> Samples:
@@ -115,4 +106,5 @@ def described(step: LayerStep, facts: Mapping[str, float]) -> LayerChange:
     damping = facts.get("damping", -1.0)
     note = "aims at the float weight" if damping < 0 else f"aims at the float output, damping {damping:g}"
     before, after = (None if facts[key] != facts[key] else facts[key] for key in ("before", "after"))
+    note += ", mean error left to the bias" if facts.get("shifted") else ""
     return LayerChange(step.layer.name, before, after, "dB", note)

@@ -55,11 +55,11 @@ class Problem:
         """What has to be added to the bias so that the mean error of W + `change` is zero [groups, outputs]."""
         return self.mean_r - torch.linalg.vecdot(change, self.mean_x[:, None])
 
-    def sqnr_db(self, change: Tensor, shifted: bool) -> float:
-        """SQNR of the layer's output under W + `change`; `shifted`: with the bias that `shift` asks for. At most 100 dB."""
+    def sqnr_db(self, change: Tensor, shift: Tensor | None = None) -> float:
+        """SQNR of the layer's output under W + `change` and a bias moved by `shift` [groups, outputs]; not centred. At most 100 dB."""
         error = self.error(change)
-        if self.centred and not shifted:
-            error = error + self.shift(change).double() ** 2
+        if shift is not None:
+            error = (error - (2 * shift * self.shift(change) - shift**2).double()).clamp(min=0.0)
         signal = float(self.power.sum())
         return 10 * math.log10(max(signal, 1e-30) / max(float(error.sum()), signal * 1e-10, 1e-30))
 
@@ -113,6 +113,11 @@ class Moments:
         groups, outputs = self._step.form.groups, matrix.shape[1]
         whole = matrix.reshape(groups, self.slices, outputs, self.width).transpose(1, 2).reshape(groups, outputs, -1)
         return whole[:, :, :self._step.form.inputs]
+
+    def times_mean(self, change: Tensor) -> Tensor:
+        """What a change [groups x slices, outputs, width] adds to the mean output [groups, outputs]."""
+        parts = torch.linalg.vecdot(change, self.problem(centred=False).mean_x[:, None])
+        return parts.reshape(self._step.form.groups, self.slices, -1).sum(1)
 
     def add(self, batch: Batch, chosen: Tensor | None = None) -> None:
         """One batch, at the `chosen` positions of each sample."""
