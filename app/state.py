@@ -4,6 +4,7 @@ Functions that change a `Desk` are pure enough to test without Streamlit; only t
 """
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -103,4 +104,6 @@ def client() -> Any:
     """The only door to the engine, one for the server process."""
     from app.client import Client
 
+    gc.collect()
+    gc.freeze()  # what is loaded by now stays: looking for garbage among it too would hold up a run for a tenth of a second
     return Client(writer=f"the workbench at http://{st.config.get_option('server.address')}:{st.config.get_option('server.port')}")
