@@ -56,7 +56,9 @@ def worth(remedy: Mapping[str, Any]) -> str:
     """What a remedy brings at the layer's output."""
     gain = remedy.get("gain_db")
     said = (
-        "not tried: needs another calibration or graph"
+        "a step for the whole network: Repair measures it"
+        if gain is None and "steps" in dict(remedy.get("change") or {})
+        else "not tried: needs another calibration or graph"
         if gain is None
         else f"{gain:.1f} dB less noise at its output"
         if gain < 100

@@ -14,6 +14,9 @@ _MIN_MAX = MinMax()
 MAX_CANDIDATES = 7
 STEP_NAMES = ("fold_batch_norm", "cle", "absorb_bias", "bias_correction", "smooth_quant", "seq_mse", "adaround",
               "gptq", "bn_reestimation", "qat", "auto")
+# Where a step belongs among others: what rescales weights, what chooses their grids and rounds them, what mends the rest.
+STEP_ORDER = ("fold_batch_norm", "smooth_quant", "cle", "absorb_bias", "auto", "seq_mse", "gptq", "adaround", "bias_correction",
+              "bn_reestimation", "qat")
 
 
 class FrozenMap(Mapping[str, Any]):
@@ -148,3 +151,7 @@ class Step:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "options", FrozenMap(self.options))
+
+
+DEFAULT_STEPS = (Step("fold_batch_norm"),)
+"""What a recipe without a `steps:` key means."""

@@ -22,14 +22,15 @@ def ideas(facts: LayerFacts, operand: Operand, *names: str) -> tuple[Remedy, ...
     return tuple(remedy for name in names for remedy in IDEAS[name](facts, operand))
 
 
-def _idea(name: str) -> Callable[[Idea], Idea]:
+def idea(name: str) -> Callable[[Idea], Idea]:
+    """Registers an idea."""
     def add(made: Idea) -> Idea:
         IDEAS[name] = made
         return made
     return add
 
 
-@_idea("more_bits")
+@idea("more_bits")
 def _more_bits(facts: LayerFacts, operand: Operand) -> Iterator[Remedy]:
     """The next legal width of the operand at fault."""
     if operand.kind == "activation":
@@ -55,7 +56,7 @@ def next_precision(facts: LayerFacts, bits: int) -> Precision | None:
     return None
 
 
-@_idea("search_range")
+@idea("search_range")
 def _search_range(facts: LayerFacts, operand: Operand) -> Iterator[Remedy]:
     """The range of least squared error instead of the present method's."""
     plans: Any = facts.sim.plan.activations if operand.kind == "activation" else facts.sim.plan.weights
@@ -66,7 +67,7 @@ def _search_range(facts: LayerFacts, operand: Operand) -> Iterator[Remedy]:
                  f"instead of `{method_name(plan.method)}`.", _method(operand, "mse"))
 
 
-@_idea("full_range")
+@idea("full_range")
 def _full_range(facts: LayerFacts, operand: Operand) -> Iterator[Remedy]:
     """A range that holds everything the calibration data have."""
     if operand.kind == "weight":
@@ -79,7 +80,7 @@ def _full_range(facts: LayerFacts, operand: Operand) -> Iterator[Remedy]:
                      "calibration has seen.", {"tensors": {operand.quantizer: {"min": seen.minimum, "max": seen.maximum}}})
 
 
-@_idea("finer_scales")
+@idea("finer_scales")
 def _finer_scales(facts: LayerFacts, operand: Operand) -> Iterator[Remedy]:
     """Scales per channel for a weight."""
     plan = facts.sim.plan.weights.get(operand.quantizer)
@@ -89,7 +90,7 @@ def _finer_scales(facts: LayerFacts, operand: Operand) -> Iterator[Remedy]:
                      _weights(facts, {"granularity": "per_channel"}))
 
 
-@_idea("blocks")
+@idea("blocks")
 def _blocks(facts: LayerFacts, operand: Operand) -> Iterator[Remedy]:
     """Scales per block for a weight."""
     plan = facts.sim.plan.weights.get(operand.quantizer)
@@ -101,14 +102,14 @@ def _blocks(facts: LayerFacts, operand: Operand) -> Iterator[Remedy]:
         yield Remedy(f"Blocks of {block}", words, _weights(facts, {"granularity": {"per_block": block}}), None, True)
 
 
-@_idea("bypass")
+@idea("bypass")
 def _bypass(facts: LayerFacts, operand: Operand) -> Iterator[Remedy]:
     """The layer in float."""
     yield Remedy("Keep the layer in float", "Leaves the layer out of quantization (the target's half precision in an export).",
                  {"bypass": [facts.layer.name]}, None, True)
 
 
-@_idea("fold")
+@idea("fold")
 def _fold(facts: LayerFacts, operand: Operand) -> Iterator[Remedy]:
     """Fold the batch normalization that follows the layer."""
     value = facts.sim.model.values.get(facts.layer.output)

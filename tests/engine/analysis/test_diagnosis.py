@@ -269,3 +269,29 @@ def test_samples(sample: Path, precision: str) -> None:
         for r in d.remedies:
             assert r.gain_db is None or r.gain_db >= MIN_GAIN_DB
             apply_change(sim.recipe, r.change)
+
+
+def test_steps_are_offered_where_they_can_help_and_land_in_the_recipe() -> None:
+    weight = plain() * np.geomspace(1, 64, OUTPUTS, dtype=np.float32)[:, None]
+    uneven = only(found(gemm(weight), normal(), {"precision": "w4a8", **PER_TENSOR}), "range_imbalance")
+    equalize = remedy(uneven, "Equalize channels")
+    assert equalize.change == {"steps": ["cle"]} and not equalize.costs_bits
+    assert [s.name for s in apply_change(Recipe(), equalize.change).steps or ()] == ["fold_batch_norm", "cle"]
+    coarse = only(found(gemm(plain()), normal(), {"precision": "w3a16", **PER_TENSOR}), "rounding")
+    assert coarse.tensor == "w"
+    rounding = remedy(coarse, "Round weights in one pass")
+    assert apply_change(Recipe(steps=("adaround",)), {"steps": ["cle"]}).steps[0].name == "cle"  # type: ignore[index,arg-type]
+    assert rounding.change == {"steps": ["gptq"]}
+
+
+def test_a_step_that_the_recipe_has_is_not_offered_again() -> None:
+    weight = plain() * np.geomspace(1, 64, OUTPUTS, dtype=np.float32)[:, None]
+    given = found(gemm(weight), normal(), {"precision": "w4a8", "steps": ["cle", "gptq"], **PER_TENSOR})
+    assert given and not any("steps" in r.change for d in given for r in d.remedies)
+
+
+def test_outliers_of_activations_in_front_of_a_linear_layer_can_be_smoothed() -> None:
+    scale = np.ones(INPUTS)
+    scale[3] = 80.0
+    outliers = only(found(gemm(plain()), normal(scale), {"precision": "w8a6"}), "outlier_channels")
+    assert remedy(outliers, "Smooth activations").change == {"steps": ["smooth_quant"]}

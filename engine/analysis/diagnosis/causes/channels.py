@@ -13,7 +13,7 @@ from engine.analysis.diagnosis.remedies import ideas
 from engine.analysis.diagnosis.thresholds import MAX_OUTLIERS, MIN_SEVERITY, OUTLIER_QUANTILE, OUTLIER_RATIO, TWO_BITS
 from engine.analysis.diagnosis.words import percent, plural, some, the, way_out
 
-REMEDIES = ("finer_scales", "search_range", "more_bits", "blocks", "bypass")
+REMEDIES = ("finer_scales", "search_range", "equalize", "smooth", "absorb", "more_bits", "blocks", "bypass")
 
 
 class OutlierChannels:

@@ -30,7 +30,8 @@ class Clipping:
                      "or more bits help.")
             evidence = {"clipping_share": share, "rounding_share": facts.part("round", operand), "low": low, "high": high,
                         "sqnr_db": facts.sqnr_db}
-            yield Finding(operand.name, words, share, evidence, ideas(facts, operand, "full_range", "search_range", "more_bits", "bypass"))
+            found = ideas(facts, operand, "full_range", "search_range", "search_grid", "more_bits", "bypass")
+            yield Finding(operand.name, words, share, evidence, found)
 
 
 class Rounding:
@@ -52,7 +53,8 @@ class Rounding:
                      f"{way_out(operand, 'Finer scales, a', 'A')} narrower range or more bits help; each bit takes off 6 dB.")
             evidence = {"rounding_share": share, "clipping_share": facts.part("clip", operand), "step": step, "bits": float(operand.bits),
                         "sqnr_db": facts.sqnr_db}
-            found = ideas(facts, operand, "search_range", "finer_scales", "fold", "more_bits", "blocks", "bypass")
+            found = ideas(facts, operand, "search_range", "finer_scales", "fold", "round_well", "more_bits", "blocks",
+                          "bypass")
             yield Finding(operand.name, words, share, evidence, found)
 
 
