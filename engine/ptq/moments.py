@@ -176,6 +176,7 @@ def gather(step: LayerStep, samples: int, rows: int, seed: int, budget_bytes: in
         chosen = None
         if each < positions:
             generator = torch.Generator().manual_seed(seed * 1_000_003 + batch.index)
-            chosen = torch.randperm(positions, generator=generator)[:each].sort().values
+            spread = (torch.arange(each) + torch.rand(each, generator=generator)) * (positions / each)  # one in each stretch
+            chosen = spread.long().clamp(max=positions - 1)
         moments.add(batch, chosen)
     return moments
