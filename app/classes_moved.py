@@ -2,7 +2,8 @@
 
 Each report counts, class by class, what it lost and won against the float model. An answer that is right in one recipe and
 wrong in the other was lost by that one or won by the other, so these counts bound how many answers differ. McNemar's test on
-the bounds is the most cautious one: what it calls a change is one, whichever samples they were.
+the bounds is the most cautious one: what it calls a change is one, whichever samples they were. Positions of sequences are
+no independent answers: there the two intervals together are the bound.
 """
 from __future__ import annotations
 
@@ -37,7 +38,14 @@ def moved(here: Report | None, there: Report | None) -> list[Moved]:
 def _moved(here: Report, there: Report) -> Moved:
     ours, theirs = here["drop"], there["drop"]
     lost, won = (_count(ours, "lost") + _count(theirs, "won"), _count(theirs, "lost") + _count(ours, "won"))
-    return Moved(str(here["name"]), float(here["quantized"]) - float(there["quantized"]), mid_p(lost, won) < LEVEL)
+    change = float(here["quantized"]) - float(there["quantized"])
+    return Moved(str(here["name"]), change, _apart(ours, theirs, change) if "positions" in here else mid_p(lost, won) < LEVEL)
+
+
+def _apart(ours: Report, theirs: Report, change: float) -> bool:
+    """For positions, many of which lie in one sample: whether the change is more than both intervals leave in doubt together."""
+    ends = [drop.get("ci95") for drop in (ours, theirs)]
+    return all(ends) and abs(change) > sum((high - low) / 2 for low, high in ends)
 
 
 def _count(drop: Report, which: str) -> int:

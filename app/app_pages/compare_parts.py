@@ -12,6 +12,7 @@ from app.bench import Bench
 from app.compare import html, recipe_diff, rows, view, words
 from app.compare.sources import Run
 from app.compare.view import View
+from app.figures.closeness import closeness_figure
 from app.figures.pairs import classes_figure, noise_figure, shown_classes
 from app.figures.template import CONFIG
 from app.sensitivity.words import short_names
@@ -21,39 +22,50 @@ Found = Mapping[str, Any]
 
 
 def samples(result: Found, seen: View) -> None:
-    """The samples whose answer differs, ranked by the margin of the left."""
+    """The answers that differ, ranked by the margin of the left; without classes the samples furthest from the float model."""
     counts = result["flips"]["counts"]
-    st.html(markup.title("Samples that flipped", words.flips(result)))
+    decided = result.get("same_answer") is not None
+    heads = {"samples": "Samples that flipped", "positions": "Positions that flipped"}
+    st.html(markup.title(heads[words.things(result)] if decided else "Samples apart", words.flips(result)))
     with st.container(key="cmp_flips", horizontal=True, horizontal_alignment="distribute", gap="small"):
-        kinds = list(view.KINDS) if counts["changed"] or result.get("same_answer") is not None else ["lost", "won"]
+        kinds = ["lost", "won", "changed"] if decided else [*(["worst"] if result.get("worst") else []), "lost", "won"]
         seen.kind = seen.kind if seen.kind in kinds else kinds[0]
-        named = {kind: f"{view.KINDS[kind]} {counts[kind]:,}" for kind in kinds}
+        named = {kind: view.KINDS[kind] + (f" {counts[kind]:,}" if kind in counts else "") for kind in kinds}
         key = f"cmp-kind-{sum(counts.values())}"
         chosen = st.segmented_control("Kind", kinds, default=seen.kind, format_func=named.__getitem__, key=key,
                                       label_visibility="collapsed", required=True)
         seen.kind = str(chosen or seen.kind)
-        order = st.segmented_control("Order", list(view.ORDERS), default=seen.order, format_func=view.ORDERS.__getitem__, key="cmp-order",
-                                     label_visibility="collapsed", required=True)
-        seen.order = str(order or seen.order)
-    found = [s for s in result["flips"]["samples"] if s["kind"] == seen.kind]
+        if decided:
+            order = st.segmented_control("Order", list(view.ORDERS), default=seen.order, format_func=view.ORDERS.__getitem__,
+                                         key="cmp-order", label_visibility="collapsed", required=True)
+            seen.order = str(order or seen.order)
+    found = result["worst"] if seen.kind == "worst" else [s for s in result["flips"]["samples"] if s["kind"] == seen.kind]
     if not found:
         st.html(markup.text(words.missing(result, seen.kind)))
         return
-    shown = found[:SHOWN] if seen.order == "close" else found[::-1][:SHOWN]
+    shown = found[:SHOWN] if seen.order == "close" or not decided else found[::-1][:SHOWN]
     margins = result.get("margins") or {}
     st.html(html.gallery(shown, seen.kind, float(margins.get("all") or 0)))
-    rest = counts[seen.kind] - len(shown)
-    bar = "; the bar is the left's margin against the median of all samples: short is a close decision" if margins else ""
+    rest = counts.get(seen.kind, 0) - len(shown)
+    bar = f"; bold: the left's answer; the bar is the left's margin against the median of all {words.things(result)}: short is a close " \
+          "decision" if margins and decided else ""
     more = f" {rest:,} more." if rest > 0 else ""
-    st.html(markup.foot(f"{view.MEANING[seen.kind].capitalize()}; bold: the left's answer{bar}.{more}"))
+    said = words.meaning(result, seen.kind)
+    st.html(markup.foot(f"{said[:1].upper()}{said[1:]}{bar}.{more}"))
 
 
 def classes(result: Found) -> None:
-    """What each class loses."""
-    st.html(markup.title("By class", words.classes(result)))
+    """What each class loses; without classes how close the outputs are to the float model's."""
     found = result.get("per_class") or []
+    if not found and result.get("closeness"):
+        st.html(markup.title("To float", words.closeness(result)))
+        st.plotly_chart(closeness_figure(state.theme(), result["closeness"]["sqnr_db"]), theme=None, key="cmp-close", config=CONFIG)
+        st.html(markup.foot("Each sample's SQNR against the float model's output, from the worst to the best; higher is better. "
+                            "Thin: left, thick: right; the float model itself is no line."))
+        return
+    st.html(markup.title("By class", words.classes(result)))
     if not found:
-        st.html(markup.text("There are no classes: the labels are not one class a sample."))
+        st.html(markup.text("There are no classes: neither labels nor outputs are classes."))
         return
     if result.get("truth") == "float":
         st.html(markup.text("Without labels the classes are those that the float model answers."))
@@ -61,7 +73,8 @@ def classes(result: Found) -> None:
     st.plotly_chart(figure, theme=None, key="cmp-classes", config=CONFIG)
     left_out = len(found) - len(shown_classes(found))
     between = f" {left_out} classes between are left out." if left_out else ""
-    st.html(markup.foot(f"Hollow: below resolution, its 95 % interval includes zero.{between}"))
+    apart = " Positions of one sample are no independent observations: each sample counts as one." if result.get("positions") else ""
+    st.html(markup.foot(f"Hollow: below resolution, its 95 % interval includes zero.{apart}{between}"))
 
 
 def layers(found: Bench, seen: View, result: Found | None) -> None:

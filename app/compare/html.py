@@ -9,6 +9,7 @@ from typing import Any
 
 PICTURE = re.compile(r"data:image/png;base64,[A-Za-z0-9+/]+={0,2}")
 Cell = tuple[str, str, str]
+MAX_DB = 200.0  # what equal outputs have
 
 
 def tip_table(columns: Sequence[tuple[str, str, str]], rows: Sequence[Sequence[Cell]], tones: Sequence[str] = ()) -> str:
@@ -33,28 +34,46 @@ def gallery(samples: Sequence[Mapping[str, Any]], kind: str, scale: float) -> st
 
 
 def _card(sample: Mapping[str, Any], kind: str, scale: float) -> str:
-    number = f"{int(sample.get('index') or 0):,}"
-    address = str(sample.get("picture") or "")
-    shown = f"<img src='{address}' alt='sample {number}' loading=lazy>" if PICTURE.fullmatch(address) else f"<div class=no>{number}</div>"
-    return f"<figure class={kind} title='{escape(_tip(sample, number))}'>{shown}<figcaption>{_caption(sample, scale)}</figcaption></figure>"
+    number, address = f"{int(sample.get('index') or 0):,}", str(sample.get("picture") or "")
+    where = place(sample)
+    text = number if not sample.get("position") else f"<span>{number}<small>at {escape(where.rpartition(' ')[2])}</small></span>"
+    shown = f"<img src='{address}' alt='{escape(where)}' loading=lazy>" if PICTURE.fullmatch(address) else f"<div class=no>{text}</div>"
+    return f"<figure class={kind} title='{escape(_tip(sample, where))}'>{shown}<figcaption>{_caption(sample, scale)}</figcaption></figure>"
+
+
+def place(sample: Mapping[str, Any]) -> str:
+    """What an answer is of: `sample 12`, or `sample 12, position 5` (rows and columns with a comma between)."""
+    at = sample.get("position")
+    return f"sample {int(sample.get('index') or 0):,}" + ("" if not at else f", position {','.join(str(int(p)) for p in at)}")
 
 
 def _caption(sample: Mapping[str, Any], scale: float) -> str:
+    if "sqnr_right" in sample:
+        return f"<b>{float(sample['sqnr_right']):.1f} dB</b><span>cosine {float(sample['cosine_right']):.3f}</span>"
     if "margin" not in sample:
         before, after = (float(sample.get(key) or 0) for key in ("score_left", "score_right"))
         return f"<b>{before:.3f}</b> \u2192 {after:.3f}"
     width = min(100.0, 100.0 * float(sample["margin"]) / scale) if scale > 0 else 0.0
+    at = f"<span>at {','.join(str(int(p)) for p in sample['position'])}</span>" if sample.get("position") and sample.get("picture") else ""
     return (
-        f"<b>{escape(str(sample.get('left', '')))}</b><span>{escape(str(sample.get('right', '')))}</span>"
+        f"<b>{escape(str(sample.get('left', '')))}</b><span>{escape(str(sample.get('right', '')))}</span>{at}"
         f"<i><u style='width:{width:.0f}%'></u></i>"
     )
 
 
-def _tip(sample: Mapping[str, Any], number: str) -> str:
+def _tip(sample: Mapping[str, Any], where: str) -> str:
+    if "sqnr_right" in sample:
+        sides = ((side, float(sample[f"sqnr_{side}"]), float(sample[f"cosine_{side}"])) for side in ("left", "right"))
+        told = "; ".join(f"{side} {_decibels(db)}, cosine {cosine:.4f}" for side, db, cosine in sides)
+        return f"{where}, against the float model's output: {told}"
     if "margin" not in sample:
-        return f"sample {number}: the score on the left and on the right"
+        return f"{where}: the score on the left and on the right"
     truth = f"; truly {sample['truth']}" if sample.get("truth") else ""
     return (
-        f"sample {number}{truth}. Left: {sample.get('left')}, by a margin of {float(sample['margin']):.3f}; right: {sample.get('right')}, "
+        f"{where}{truth}. Left: {sample.get('left')}, by a margin of {float(sample['margin']):.3f}; right: {sample.get('right')}, "
         f"by {float(sample.get('margin_right') or 0):.3f} (greatest output minus the second; small is a close decision)"
     )
+
+
+def _decibels(value: float) -> str:
+    return "the same" if value >= MAX_DB else f"SQNR {value:.1f} dB"

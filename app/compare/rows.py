@@ -17,7 +17,7 @@ COLUMNS = [
     ("metric", "n", "mean over the evaluation samples; higher is better"),
     ("drop from the left", "n", "left minus right on the same samples: above zero is a loss; lower is better"),
     ("95 % interval", "n", "of the drop, paired; where it includes zero the difference is below resolution"),
-    ("lost / won", "n", "samples answered right only on the left, and only on the right"),
+    ("lost / won", "n", "samples answered right only on the left, and only on the right; or whose score fell, and rose"),
     ("chance", "n", "probability of such a difference if there were none; small means that it is real"),
     ("SQNR", "n", "signal to quantization noise at the output against the float model, in dB; higher is better"),
     ("size", "n", "weights of all layers with their scales; exact; lower is better"),
@@ -48,10 +48,15 @@ def row(run: Run, found: Found) -> list[Cell]:
         _score(found, "right"),
         (shown, tone, "above zero: worse than the left; " + ("real" if sure else "below resolution")),
         (words.span(drop, of), "" if sure else "d", str(drop.get("method") or "")),
-        ("\u2013" if lost is None else f"{lost:,} / {won:,}", "", "of the metric's right and wrong answers"),
+        ("\u2013" if lost is None else f"{lost:,} / {won:,}", "", _lost_words(drop)),
         (words.p_text(found["test"].get("p")), "", words.chance(found)),
         *_costs(found, "right"),
     ]
+
+
+def _lost_words(drop: Found) -> str:
+    right_or_wrong = str(drop.get("method") or "").startswith("Tango")
+    return "of the metric's right and wrong answers" if right_or_wrong else "samples whose score fell, and whose score rose"
 
 
 def waiting_row(run: Run, said: str) -> list[Cell]:

@@ -10,9 +10,10 @@ import streamlit as st
 
 from app.compare.sources import Run
 
-KINDS = {"lost": "Lost", "won": "Won", "changed": "Changed"}
+KINDS = {"worst": "Furthest", "lost": "Lost", "won": "Won", "changed": "Changed"}
 ORDERS = {"close": "Closest first", "far": "Farthest first"}
 MEANING = {
+    "worst": "furthest from the float model's output on the right, by SQNR",
     "lost": "answered right on the left and wrong on the right",
     "won": "wrong on the left, right on the right",
     "changed": "wrong on both sides, with different answers",
@@ -26,7 +27,7 @@ class View:
     left: str = "float"
     right: str = "desk"
     more: list[str] = field(default_factory=list)
-    kind: str = "lost"
+    kind: str = ""
     order: str = "close"
     every: bool = False
     layer: str = ""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from app import numbers
+from app.compare.view import MEANING
 
 Found = Mapping[str, Any]
 LEVEL = 0.05
@@ -71,27 +72,53 @@ def chance(found: Found) -> str:
     return f"{test['name']}: {p_text(test['p'])}{exact}; {test['why']}.{edge}"
 
 
+def things(found: Found) -> str:
+    """What answers are of: samples, or their positions."""
+    return "samples" if found.get("positions") is None else "positions"
+
+
 def flips(found: Found) -> str:
     """How many answers differ, and how close these decisions were."""
     same, margins, counts = found.get("same_answer"), found.get("margins") or {}, found["flips"]["counts"]
     if same is None:
-        return "ranked by the change of the score"
-    said = f"same answer on {numbers.share(same)}"
+        return "no classes: ranked by SQNR against the float model, or by the change of the score" if found.get("worst") else \
+            "ranked by the change of the score"
+    places = found.get("positions")
+    counted = "" if places is None else f" of {places['counted']:,} positions in {found['samples']:,} samples"
+    said = f"same answer on {numbers.share(same)}{counted}"
+    if places is not None and places["step"] > 1:
+        said += f" (one in {places['step']} looked at)"
     lost, every = margins.get("lost"), margins.get("all")
     if lost is not None and every:
-        said += f"; the {counts['lost']} lost had a median margin of {lost:.2f} on the left, all samples {every:.2f}"
+        said += f"; the {counts['lost']:,} lost had a median margin of {lost:.2f} on the left, all {every:.2f}"
     return said
 
 
 def missing(found: Found, kind: str) -> str:
     """What an empty list of samples means."""
+    thing = things(found)[:-1]
+    if found.get("same_answer") is None:
+        return f"No sample's score {'fell' if kind == 'lost' else 'rose'} from left to right."
     if kind == "changed" and found.get("truth") == "float":
-        return "Without labels the float model is the truth; a sample that both sides answer differently from it stands here."
+        return f"Without labels the float model is the truth; a {thing} that both sides answer differently from it stands here."
     return {
-        "lost": "No sample is answered right on the left and wrong on the right.",
-        "won": "No sample is answered wrong on the left and right on the right.",
-        "changed": "No sample is answered wrong on both sides in different ways.",
+        "lost": f"No {thing} is answered right on the left and wrong on the right.",
+        "won": f"No {thing} is answered wrong on the left and right on the right.",
+        "changed": f"No {thing} is answered wrong on both sides in different ways.",
     }[kind]
+
+
+def meaning(found: Found, kind: str) -> str:
+    """What a kind of flip is, as a sentence's beginning."""
+    if found.get("same_answer") is None and kind in ("lost", "won"):
+        return f"the score {'fell' if kind == 'lost' else 'rose'} from left to right, the largest change first"
+    return MEANING[kind]
+
+
+def closeness(found: Found) -> str:
+    """How far the right's outputs are from the float model's: the middle and the worst twentieth of the samples."""
+    db, cosine = found["closeness"]["sqnr_db"]["right"], found["closeness"]["cosine"]["right"]
+    return f"right: half above {db[50]:.1f} dB (cosine {cosine[50]:.4f}), 5 % below {db[5]:.1f} dB ({cosine[5]:.4f})"
 
 
 def classes(found: Found) -> str:

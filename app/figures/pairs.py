@@ -61,7 +61,7 @@ def _dots(theme: str, drawn: Sequence[Row], place: Mapping[int, int]) -> Figure:
     value = [100 * float(r["drop"]["value"]) for r in drawn]
     tone = [(c["hot"] if r["drop"]["value"] > 0 else c["ok"]) if r.get("resolved") else c["text3"] for r in drawn]
     words = [
-        f"{100 * r['left']:.1f} % \u2192 {100 * r['right']:.1f} % of {r['samples']:,} samples<br>"
+        f"{100 * r['left']:.1f} % \u2192 {100 * r['right']:.1f} % of {_many(r)}<br>"
         f"{100 * e[0]:.1f} to {100 * e[1]:.1f} points, 95 % paired{'' if r.get('resolved') else ': below resolution'}"
         for r, e in zip(drawn, ends, strict=True)
     ]
@@ -90,6 +90,11 @@ def _dots(theme: str, drawn: Sequence[Row], place: Mapping[int, int]) -> Figure:
             "color": c["text2"],
         },
     }
+
+
+def _many(row: Row) -> str:
+    samples = f"{row['samples']:,} samples"
+    return samples if "positions" not in row else f"{row['positions']:,} positions in {samples}"
 
 
 def _name(row: Row) -> str:

@@ -1,4 +1,5 @@
-"""What a run answered sample by sample, small enough to keep: scores, classes, and how close each decision was.
+"""What a run answered sample by sample, small enough to keep: scores, and the classes with how close each decision was, or
+where there are no classes how close the output is to the float model's.
 
 Kept by content (model, data, metric, recipe), so that comparing what was measured once costs nothing.
 """
@@ -16,11 +17,12 @@ from typing import Any
 
 import numpy as np
 
+from engine.analysis.decisions import Decisions
 from engine.data.dataset import Array
 
 VERSION = 1  # raised when the engine's numbers or this file's arrays change
 IN_MEMORY = 8
-_ARRAYS = ("scores", "predicted", "second", "margin")
+_ARRAYS = ("scores", "predicted", "second", "margin", "cosine", "sqnr_db")
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,10 +32,13 @@ class Answers:
     Attributes:
         scores: the metric per sample, [N] float32; None where it is one number for all.
         value: that number, else the mean score. Higher is better.
-        predicted: the class with the greatest output, [N] int32; None where the outputs are no class scores [N, C].
-        second: the class that came second, [N] int32.
-        margin: greatest output minus the second, [N] float32, in the output's own unit: small is a close decision.
+        predicted: the class with the greatest output, [N] int32, or [N, P] where each position of a sample has one; None
+            where the outputs are no class scores.
+        second: the class that came second, as `predicted`.
+        margin: greatest output minus the second, float32, in the output's own unit: small is a close decision.
         report: the measured report of the run, without per-sample values; None for the float model.
+        positions: how a sample's positions lie, such as (T,) or (H, W), of which every `step`-th is kept.
+        cosine, sqnr_db: of each sample's output against the float model's, [N] float32; None where there are classes.
     """
 
     scores: Array | None
@@ -42,25 +47,20 @@ class Answers:
     second: Array | None = None
     margin: Array | None = None
     report: Mapping[str, Any] | None = None
+    positions: tuple[int, ...] = ()
+    step: int = 1
+    cosine: Array | None = None
+    sqnr_db: Array | None = None
 
 
-def answers_of(scores: Array | float, output: Array, report: Mapping[str, Any] | None = None) -> Answers:
-    """The answers in a run's scores and its first output."""
+def answers_of(scores: Array | float, decided: Decisions | None, report: Mapping[str, Any] | None = None,
+               close: tuple[Array, Array] | None = None) -> Answers:
+    """The answers in a run's scores, its decisions, or else `close`: cosine and SQNR of each sample."""
     each = None if np.ndim(scores) == 0 else np.asarray(scores, np.float32)
-    classes = _classes(output)
-    return Answers(each, float(np.mean(scores)), *classes, report=report)
-
-
-def _classes(output: Array) -> tuple[Array | None, Array | None, Array | None]:
-    if output.ndim != 2 or output.shape[1] < 2 or output.dtype.kind != "f" or not len(output):
-        return None, None, None
-    values = np.where(np.isnan(output), -np.inf, output).astype(np.float64)
-    # A stable sort of the negated values: of equal outputs the lower class comes first, as in argmax.
-    order = np.argsort(-values, axis=1, kind="stable")[:, :2]
-    top = np.take_along_axis(values, order, 1)
-    with np.errstate(invalid="ignore"):
-        margin = np.nan_to_num(top[:, 0] - top[:, 1], nan=0.0, posinf=float(np.finfo(np.float32).max))
-    return order[:, 0].astype(np.int32), order[:, 1].astype(np.int32), margin.astype(np.float32)
+    value, (cosine, sqnr_db) = float(np.mean(scores)), close or (None, None)
+    if decided is None:
+        return Answers(each, value, report=report, cosine=cosine, sqnr_db=sqnr_db)
+    return Answers(each, value, decided.predicted, decided.second, decided.margin, report, decided.positions, decided.step)
 
 
 class AnswerStore:
@@ -87,7 +87,8 @@ class AnswerStore:
         path = self._path(key)
         temporary = path.with_suffix(f".{os.getpid()}.tmp")
         arrays = {name: array for name in _ARRAYS if (array := getattr(answers, name)) is not None}
-        facts = json.dumps({"value": answers.value, "report": answers.report}, default=_plain).encode()
+        told = {"value": answers.value, "report": answers.report, "positions": answers.positions, "step": answers.step}
+        facts = json.dumps(told, default=_plain).encode()
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             with temporary.open("wb") as file:
@@ -116,7 +117,8 @@ class AnswerStore:
                 facts = json.loads(file["facts"].tobytes())
                 arrays = {name: file[name] for name in _ARRAYS if name in file.files}
             return Answers(arrays.get("scores"), float(facts["value"]), arrays.get("predicted"), arrays.get("second"),
-                           arrays.get("margin"), facts["report"])
+                           arrays.get("margin"), facts["report"], tuple(int(p) for p in facts.get("positions") or ()),
+                           int(facts.get("step") or 1), arrays.get("cosine"), arrays.get("sqnr_db"))
         except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile, EOFError):
             return None
 

@@ -10,7 +10,7 @@ import numpy as np
 from engine.analysis.runner import Outputs, Runner
 from engine.data import Dataset
 from engine.data.builtin_metrics import agreement, decibels
-from engine.data.metrics import Metric
+from engine.data.metrics import Metric, looks_like_classes
 from engine.data.statistics import Drop, Interval, interval, paired_drop
 from engine.errors import BadInput
 from engine.progress import Making, Progress, part, silent
@@ -101,6 +101,11 @@ class Comparison:
         sqnr = {name: self._sqnr(before[name], outputs[name], count) for name in names if before[name].dtype.kind == "f"}
         return Measurement(count, interval(float_scores), interval(scores), paired_drop(float_scores, scores),
                            sqnr.get(names[0], 0.0), sqnr if len(names) > 1 else {}, self._agreement(before, outputs, count))
+
+    @property
+    def decides(self) -> bool:
+        """Whether the first output is class scores, by its name, else by its shape."""
+        return looks_like_classes(self.runner.chain.model.outputs[0])
 
     def scores(self, outputs: Outputs) -> Array | float:
         """The metric of outputs of all samples: one score each, [N], or one number."""

@@ -18,6 +18,7 @@ from engine.data.dataset import Array, Dataset
 
 Layout = Literal["chw", "hwc", "hw"]
 MIN_SIDE, MAX_SIDE = 6, 4096
+MIN_PLAIN = 12  # without an axis of channels: what is smaller is more likely a few positions with their features
 SHOWN = 96  # px of the longer side
 TRIED = 64  # samples whose values say how floats become brightness
 
@@ -69,7 +70,7 @@ def layout_of(shape: tuple[int, ...], kind: str) -> Layout | None:
     if kind not in "uif" or not all(shape) or len(shape) not in (2, 3):
         return None
     if len(shape) == 2:
-        return "hw" if _sides(shape) else None
+        return "hw" if _sides(shape) and min(shape) >= MIN_PLAIN else None
     if shape[0] in (1, 3, 4) and _sides(shape[1:]):
         return "chw"
     return "hwc" if shape[2] in (1, 3, 4) and _sides(shape[:2]) else None

@@ -76,7 +76,7 @@ def _row(row: Row, y: float, x: Callable[[float], float]) -> list[str]:
 def samples(facts: Facts) -> str:
     """Pictures of the samples that were lost, the closest decisions first and the farthest last; empty without pictures."""
     found = [r for r in rows(value_in(facts.comparison, "flips", "samples")) if text_in(r, "kind") == "lost"
-             and PICTURE.fullmatch(str(r.get("picture", "")))]
+             and PICTURE.fullmatch(str(r.get("picture", ""))) and number_in(r, "margin") is not None]
     if not found:
         return ""
     half = PICTURES // 2
@@ -84,10 +84,11 @@ def samples(facts: Facts) -> str:
     lost, every = number_in(facts.comparison, "margins", "lost"), number_in(facts.comparison, "margins", "all")
     close = ""
     if lost is not None and every is not None:
-        close = (f" The float model decided the lost ones by a margin of {lost:.2f} (median), all samples by {every:.2f}: "
+        close = (f" The float model decided the lost ones by a margin of {lost:.2f} (median), all by {every:.2f}: "
                  f"{'most were close calls' if lost < 0.5 * every else 'they were no close calls'}.")
     count = int(number_in(facts.comparison, "flips", "counts", "lost") or len(found))
-    said = (f"{words.plural(count, 'sample')} that the float model has right and the quantized one has not; shown from the closest "
+    thing = "sample" if value_in(facts.comparison, "positions") is None else "position"
+    said = (f"{words.plural(count, thing)} that the float model has right and the quantized one has not; shown from the closest "
             f"decision to the farthest.{close}")
     return f"{paragraph(said)}<div class=pictures>{''.join(_figure(row) for row in shown)}</div>"
 

@@ -8,7 +8,9 @@ import pytest
 
 from app.classes_moved import Moved, mid_p, moved, strip
 from engine.analysis.answers import answers_of
-from engine.analysis.comparison import per_class, truth_of
+from engine.analysis.class_losses import per_class
+from engine.analysis.decisions import decide
+from engine.analysis.truth import truth_of
 from engine.data.paired_tests import mcnemar_mid_p
 
 
@@ -20,7 +22,7 @@ def reports(seed: int, wrong_here: float, wrong_there: float) -> tuple[dict[str,
     for share in (0.05, wrong_here, wrong_there):
         answer = np.where(rng.random(600) < share * (labels == 1), (labels + 1) % 3, labels)
         outputs.append(np.eye(3)[answer].astype(np.float32))
-    runs = [answers_of((o.argmax(1) == labels).astype(np.float32), o) for o in outputs[1:]]
+    runs = [answers_of((o.argmax(1) == labels).astype(np.float32), decide(o, 1)) for o in outputs[1:]]
     truth = truth_of(labels, ("a", "b", "c"), runs[0])
     told = [{"per_class": [{"name": r["name"], "samples": r["samples"], "quantized": r["right"], "drop": r["drop"]}
                            for r in per_class(runs[0], run, truth)]} for run in runs[1:]]

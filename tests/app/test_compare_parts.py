@@ -8,6 +8,7 @@ import pytest
 from app.compare import html, recipe_diff, rows, words
 from app.compare.recipe_diff import Change
 from app.compare.sources import FLOAT, Run, meaning, summary
+from app.figures.closeness import closeness_figure
 from app.figures.pairs import MOST, classes_figure, noise_figure, shown_classes
 
 BASE = "mixdown: 1\ntarget: htp_v73\nprecision: w8a8\n"
@@ -128,3 +129,25 @@ def test_figures_of_any_size(count: int) -> None:
     layers = [rows.Layer(f"l{i}", "fp32", "w8a8" if i % 2 else "fp32", None, 30.0, None, None, 4.0, 1.0) for i in range(count)]
     drawn = noise_figure("light", layers, [x.name for x in layers], "l0")
     assert len(drawn["data"][2]["y"]) == count and drawn["layout"]["shapes"][-1]["x0"] == -0.5
+
+
+def test_positions_are_named_as_positions_and_never_as_samples() -> None:
+    found = result(0.02, 0.01, 0.03, 0.01) | {"positions": {"shape": [6], "step": 3, "counted": 12_000}}
+    assert "96.60 % of 12,000 positions in 2,000 samples" in words.flips(found) and "every 3th" not in words.flips(found)
+    assert words.missing(found, "won").startswith("No position is answered")
+    row = {"index": 7, "kind": "lost", "position": [4], "left": "a", "right": "b", "margin": 0.1, "margin_right": 0.2, "truth": "a"}
+    assert html.place(row) == "sample 7, position 4" and "position 4; truly a" in html.gallery([row], "lost", 1.0)
+    assert html.place({"index": 1234, "position": [2, 30]}) == "sample 1,234, position 2,30"
+
+
+def test_without_classes_the_words_are_about_closeness() -> None:
+    curve = [float(k) for k in range(101)]
+    near = {"sqnr_db": {"left": [200.0] * 101, "right": curve}, "cosine": {"left": [1.0] * 101, "right": [k / 100 for k in curve]}}
+    found = result(0.02, 0.01, 0.03, 0.01) | {"same_answer": None, "closeness": near, "worst": [{}]}
+    assert words.closeness(found) == "right: half above 50.0 dB (cosine 0.5000), 5 % below 5.0 dB (0.0500)"
+    assert words.missing(found, "won") == "No sample's score rose from left to right."
+    drawn = closeness_figure("dark", near["sqnr_db"])
+    assert [line["name"] for line in drawn["data"]] == ["right"], "the float model against itself is no line"
+    row = {"index": 3, "sqnr_left": 200.0, "sqnr_right": 12.34, "cosine_left": 1.0, "cosine_right": 0.97}
+    drawn_row = html.gallery([row], "worst", 0.0)
+    assert "12.3 dB" in drawn_row and "left the same, cosine 1.0000; right SQNR 12.3 dB" in drawn_row
