@@ -102,6 +102,7 @@ def _shared(name: str, sub: argparse.ArgumentParser) -> None:
     if name != "quantize":
         sub.add_argument("--recipe", metavar="R", type=Path, help="a recipe in YAML or JSON")
     sub.add_argument("--calibration", metavar="D", required=name == "quantize", help=DATA_HELP)
+    sub.add_argument("--training", metavar="D", help="what the step qat trains on (default: the calibration data); like --evaluation")
     sub.add_argument("--precision", metavar="P", help="the base precision: w8a8, w4a8, fp16, …")
     sub.add_argument("--target", metavar="T", help="htp_v73 (default), generic, onnxruntime, or a JSON file")
     sub.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], dest="changes", help="override a recipe key by dotted path")

@@ -11,6 +11,7 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
+from engine import training as _training  # noqa: F401  (importing registers the step qat)
 from engine.data import Dataset
 from engine.errors import BadInput
 from engine.graph import Model
@@ -26,7 +27,7 @@ from engine.sim.quantsim import QuantSim
 
 MAX_ROOMS = 6
 VERSION = 1  # raised when what is kept of steps changes its meaning
-EFFORT = {"graph": 1.0, "data": 4.0, "precision": 20.0}  # shares of the progress bar
+EFFORT = {"graph": 1.0, "data": 4.0, "precision": 20.0, "training": 200.0}  # shares of the progress bar
 FOLDER = "steps"
 WORTH_KEEPING = 0.5  # seconds; quicker steps run again rather than fill the disk
 
@@ -39,9 +40,10 @@ class Rooms:
     """
 
     def __init__(self, model: Model, calibration: Dataset | None, cache: Path | None = None, strict: bool = False,
-                 base: Path = Path()) -> None:
+                 base: Path = Path(), training: Dataset | None = None) -> None:
         self.runs = 0
         self._model, self._data, self._cache, self._strict, self._base = model, calibration, cache, strict, base
+        self._training = training
         self._rooms: OrderedDict[str, Room] = OrderedDict()
         self._making = Making()
 
@@ -63,7 +65,7 @@ class Rooms:
         first that would have to run and looks at the precision (these round weights and leave the graph's shape)."""
         room = self._ground(recipe)
         for step in self._checked(recipe):
-            if registered(step.name).looks_at == "precision" and not self._at_hand(room, step, recipe):
+            if registered(step.name).quantizes and not self._at_hand(room, step, recipe):
                 break
             room = self._after(room, step, recipe, progress)
         return room
@@ -105,8 +107,10 @@ class Rooms:
         looked: list[Any] = []
         if known.looks_at != "graph":
             looked.append(None if self._data is None else self._data.sha256)
-        if known.looks_at == "precision":
+        if known.quantizes:
             looked.append(room.precision(recipe))
+        if known.looks_at == "training" and self._training is not None:
+            looked.append(self._training.sha256)
         return digest([room.key, known.name, known.version, repr(build(step)), looked])
 
     def _at_hand(self, room: Room, step: Step, recipe: Recipe) -> bool:
@@ -123,14 +127,15 @@ class Rooms:
         return self._entered(found)
 
     def _run(self, room: Room, step: Step, recipe: Recipe, key: str, progress: Progress) -> Room:
-        if registered(step.name).looks_at == "precision":
+        if registered(step.name).quantizes:
             sim = room.calibrated(recipe, part(progress, 0.0, 0.1)).copy()
         else:
             sim = room.sim.copy()
             sim.update(recipe)
         before = sim.revision
         sim.kept = None if self._cache is None else LayerCache(self._cache / "layers")
-        report = apply_step(sim, step, self._data, part(progress, 0.1, 1.0))
+        data = self._training if registered(step.name).looks_at == "training" and self._training is not None else self._data
+        report = apply_step(sim, step, data, part(progress, 0.1, 1.0))
         self.runs += 1
         if self._cache is not None and report.seconds >= WORTH_KEEPING:
             save_step(self._path(key), sim, report, sim.revision != before)

@@ -80,6 +80,7 @@ class Session:
         """
         evaluation = None if evaluation is None else evaluation.bind(model.inputs)
         calibration = None if calibration is None else calibration.bind(model.inputs)
+        training = None if training is None else training.bind(model.inputs)
         self.notes: list[str] = []
         if evaluation is not None and calibration is None and len(evaluation) > 1:
             calibration, evaluation = evaluation.split(0.5, ORDER_SEED)
@@ -97,7 +98,7 @@ class Session:
             None if labelled is None else resolve_metric(metric, labelled, model.outputs, allow_code=allow_code)
         )
         self._cache = cache
-        self._rooms = Rooms(self.model, self.calibration, cache, strict, base)
+        self._rooms = Rooms(self.model, self.calibration, cache, strict, base, self.training)
         self._comparison: Comparison | None = None
         self._kept, self._noise = KeptCuts(kept_bytes), LayerNoise()
         self._clipped: tuple[Statistics, Statistics] | None = None
@@ -109,8 +110,9 @@ class Session:
     def for_project(project: Any, store: Any) -> Session:
         """The session of a stored project."""
         model = load_model(project.model)
-        evaluation, calibration = (load_data(path) if path else None for path in (project.evaluation, project.calibration))
-        session = Session(model, evaluation, calibration, metric=project.metric or None, cache=store.cache_folder(project.id))
+        paths = (project.evaluation, project.calibration, project.training)
+        evaluation, calibration, training = (load_data(path) if path else None for path in paths)
+        session = Session(model, evaluation, calibration, training, metric=project.metric or None, cache=store.cache_folder(project.id))
         session.reports = lambda: [(r.id, partial(store.runs.report, r.id)) for r in store.runs.all(project.id, "measure")[-MAX_REPORTS:]]
         return session
 
@@ -187,8 +189,6 @@ class Session:
         """How well the scores of this recipe's layers add up to the score of the whole, and the pairs where they do not."""
         return self._predictions(progress).additivity(recipe, curve_asked(precisions, **given), progress)
 
-    def calibrate(self, recipe: Recipe, progress: Progress = silent) -> dict[str, Any]:
-        """One pass over the calibration data, and a table of the ranges; clipping is counted on evaluation data too."""
     def search(self, scores: Mapping[str, Any] | Sequence[str], recipe: Recipe | None = None, **given: Any) -> Recipe:
         """The recipe that `search_report` chooses; raises `BadInput` where nothing measured keeps to the target."""
         return found_recipe(self.search_report(scores, recipe, **given))
@@ -207,6 +207,8 @@ class Session:
         """What scores alone predict for every budget: nothing is measured. Arguments as for `search_report`."""
         return searching_of(self, scores, recipe, None, progress, **given).frontier()
 
+    def calibrate(self, recipe: Recipe, progress: Progress = silent) -> dict[str, Any]:
+        """One pass over the calibration data, and a table of the ranges; clipping is counted on evaluation data too."""
         begin = time.perf_counter()
         if self.calibration is None:
             raise BadInput("there are no calibration data in this project; add an .npz with inputs like those of training")

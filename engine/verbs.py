@@ -54,11 +54,13 @@ def _model_of(arguments: Arguments, recipe: Recipe) -> Model:
 
 
 def _session(arguments: Arguments, model: Model, cache: Path | None = None) -> Session:
-    evaluation, calibration = (_data(getattr(arguments, key, None), model) for key in ("evaluation", "calibration"))
+    evaluation, calibration, training = (
+        _data(getattr(arguments, key, None), model) for key in ("evaluation", "calibration", "training"))
     return Session(
         model,
         evaluation,
         calibration,
+        training,
         metric=arguments.metric,
         cache=cache,
         allow_code=True,
@@ -164,8 +166,6 @@ def sensitivity(arguments: Arguments) -> int:
     return 0
 
 
-VERBS: dict[str, Callable[[Arguments], int]] = {
-    "inspect": inspect,
 def search(arguments: Arguments) -> int:
     """Finds the bits of every layer."""
     recipe, model = recipe_of(arguments), load_model(arguments.model)
@@ -178,11 +178,13 @@ def search(arguments: Arguments) -> int:
     return 0 if found["chosen"] is not None and (found["kept"] or found.get("stopped")) else 1
 
 
+VERBS: dict[str, Callable[[Arguments], int]] = {
+    "inspect": inspect,
     "simulate": simulate,
     "sensitivity": sensitivity,
+    "search": search,
     "quantize": quantize,
     "export": export,
-    "search": search,
     "verify": verify,
     "report": report,
 }

@@ -118,7 +118,7 @@ RECIPES = {
     ),
     "deep": ("[" * 5000 + "]" * 5000, ""),
     "not yaml": ("mixdown: [1\n", ""),
-    "a step that is not there": ("mixdown: 1\nsteps: [cle]\n", "cle"),
+    "a step that is not there": ("mixdown: 1\nsteps: [equalise]\n", "equalise"),
 }
 
 

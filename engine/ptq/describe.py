@@ -57,6 +57,9 @@ ABOUT: dict[str, About] = {
     "bn_reestimation": About(
         "Gather batch statistics anew", "Takes mean and variance of each layer's output again, with quantized weights in place.",
         "seconds", "means and variances as in float; weights stay", "Nagel et al. 2021, White Paper"),
+    "qat": About(
+        "Train with quantizers", "Fine-tunes weights and ranges with the recipe's rounding in the loop, the float model as teacher.",
+        "minutes", "the same bits and size; the best epoch on held-out samples, or nothing", "Esser et al. 2020, LSQ"),
 }
 LADDER = "auto"  # tries the others in turn: it is no line of a chain but makes one
 

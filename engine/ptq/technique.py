@@ -6,7 +6,6 @@ and the registry is keyed by that type.
 """
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -16,15 +15,14 @@ from engine.data import Dataset
 from engine.errors import BadInput, nearest
 from engine.progress import Progress, part, silent
 from engine.recipe import Recipe
-from engine.recipe.parts import STEP_NAMES, Step
+from engine.recipe.parts import DEFAULT_STEPS, STEP_NAMES, Step
 from engine.recipe.text import thaw
+from engine.setting import check_settings as check_settings  # techniques take the whole contract from here
+from engine.setting import setting as setting
 from engine.sim.calibration import Samples
 from engine.sim.quantsim import QuantSim
 
-DEFAULT_STEPS = (Step("fold_batch_norm"),)
-
-
-LooksAt = Literal["graph", "data", "precision"]
+LooksAt = Literal["graph", "data", "precision", "training"]
 
 
 @dataclass(frozen=True)
@@ -61,6 +59,7 @@ class StepReport:
         equivalent: the step promises that the float model's function is the same (up to rounding, 1e-4 of range).
         instead: steps as a recipe's plain lines that do the same as this one (`auto` alone; None elsewhere).
         tried: what was tried and judged on the way, as plain values (`auto` alone).
+        training: the curve of a training run, as plain values (`qat` alone).
     """
 
     name: str
@@ -72,13 +71,14 @@ class StepReport:
     equivalent: bool = False
     instead: tuple[Any, ...] | None = None
     tried: tuple[Mapping[str, Any], ...] = ()
+    training: Mapping[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for reports."""
         return {"name": self.name, "changes": list(self.changes), "warnings": list(self.warnings), "seconds": self.seconds,
                 "options": dict(self.options), "layers": [asdict(change) for change in self.layers],
                 "equivalent": self.equivalent, "instead": None if self.instead is None else list(self.instead),
-                "tried": [dict(one) for one in self.tried]}
+                "tried": [dict(one) for one in self.tried], "training": self.training}
 
     @staticmethod
     def from_json(found: Mapping[str, Any]) -> StepReport:
@@ -86,7 +86,8 @@ class StepReport:
         instead = found["instead"]
         return StepReport(found["name"], tuple(found["changes"]), tuple(found["warnings"]), float(found["seconds"]),
                           dict(found["options"]), tuple(LayerChange(**layer) for layer in found["layers"]),
-                          bool(found["equivalent"]), None if instead is None else tuple(instead), tuple(found["tried"]))
+                          bool(found["equivalent"]), None if instead is None else tuple(instead), tuple(found["tried"]),
+                          found.get("training"))
 
 
 Technique = Callable[[QuantSim, Samples | None, Any, Progress], StepReport]
@@ -102,6 +103,11 @@ class Registered:
     looks_at: LooksAt
     version: int = 1
 
+    @property
+    def quantizes(self) -> bool:
+        """Whether it runs the quantized network, so that its result depends on types and ranges."""
+        return self.looks_at in ("precision", "training")
+
 
 _BY_NAME: dict[str, Registered] = {}
 _BY_CONFIG: dict[type[Any], Registered] = {}
@@ -111,42 +117,14 @@ def technique(name: str, config: type[Any], looks_at: LooksAt = "precision", ver
     """Registers a technique under its step name and its config's type.
 
     `looks_at`: "graph" where the weights alone decide (folding), "data" where calibration data do too, "precision" where the
-    recipe's types and ranges do as well. A result is used again for every recipe that agrees in what the technique looks at.
+    recipe's types and ranges do as well, "training" where training data do on top. A result is used again for every recipe that
+    agrees in what the technique looks at.
     `version` is raised when the technique's numbers change: what is kept on disk is then computed anew.
     """
     def add(function: Technique) -> Technique:
         _BY_NAME[name] = _BY_CONFIG[config] = Registered(name, config, function, looks_at, version)
         return function
     return add
-
-
-def setting(default: Any, doc: str, minimum: float | None = None, maximum: float | None = None,
-            choices: tuple[Any, ...] | None = None) -> Any:
-    """A field of a technique's config: `doc` is one sentence with unit and direction; forms and help are made from it."""
-    return field(default=default, metadata={"doc": doc, "min": minimum, "max": maximum, "choices": choices})
-
-
-def check_settings(config: Any) -> None:
-    """For a config's `__post_init__`: types, bounds and choices as its fields declare them; raises `BadInput`."""
-    for one in fields(config):
-        value, meta = getattr(config, one.name), one.metadata
-        where = f"{type(config).__name__}.{one.name}"
-        if meta.get("choices") is not None and value not in meta["choices"]:
-            raise BadInput(f"{where} is {value!r}: expected one of {', '.join(str(c) for c in meta['choices'])}")
-        if isinstance(one.default, bool) != isinstance(value, bool) or isinstance(one.default, str) != isinstance(value, str):
-            raise BadInput(f"{where} is {value!r}: expected a value like {one.default!r}")
-        if isinstance(one.default, (int, float)) and not isinstance(one.default, bool):
-            _check_number(where, one.default, value, meta.get("min"), meta.get("max"))
-
-
-def _check_number(where: str, default: float, value: Any, low: float | None, high: float | None) -> None:
-    whole = isinstance(default, int)
-    if not isinstance(value, (int, float)) or not math.isfinite(value) or (whole and value != int(value)):
-        raise BadInput(f"{where} is {value!r}: expected a {'whole ' if whole else ''}number like {default}")
-    if (low is not None and value < low) or (high is not None and value > high):
-        ends = f"{'' if low is None else f'at least {low:g}'}{' and ' if None not in (low, high) else ''}" \
-               f"{'' if high is None else f'at most {high:g}'}"
-        raise BadInput(f"{where} is {value}: expected {ends}")
 
 
 def registered(name: str) -> Registered:
@@ -184,7 +162,7 @@ def apply_step(sim: QuantSim, step: Step, data: Samples | None, progress: Progre
     """
     config = build(step)
     known = _BY_CONFIG[type(config)]
-    if known.looks_at == "precision" and data is not None and sim.missing():
+    if known.quantizes and data is not None and sim.missing():
         wanted = sim.recipe.calibration
         some = data.subset(wanted.samples, wanted.seed) if isinstance(data, Dataset) else data
         sim.calibrate(some, part(progress, 0.0, 0.2))

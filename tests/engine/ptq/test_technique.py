@@ -49,15 +49,15 @@ def test_every_technique_has_a_known_name_and_documented_settings() -> None:
 
     assert available()
     for name, config in available().items():
-        assert name in STEP_NAMES and registered(name).looks_at in ("graph", "data", "precision")
+        assert name in STEP_NAMES and registered(name).looks_at in ("graph", "data", "precision", "training")
         assert is_dataclass(config) and config() is not None and config.__doc__
         for one in fields(config):
             assert one.metadata.get("doc", "").endswith("."), f"{name}.{one.name} has no doc line"
 
 
 def test_a_step_that_does_not_exist_names_those_that_do() -> None:
-    with pytest.raises(BadInput, match=r"no step 'qat' in this version. It is planned; here are: .*fold_batch_norm"):
-        build(Step("qat"))
+    with pytest.raises(BadInput, match=r"there is no step 'gpqt' in this version. .*gptq"):
+        build(Step("gpqt"))
     with pytest.raises(BadInput, match="fold_batch_norm"):
         build(Step("fold_bath_norm"))
     with pytest.raises(BadInput, match="has no option 'eps'"):

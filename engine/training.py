@@ -1,0 +1,54 @@
+"""The recipe's step `qat`: training among the other steps."""
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+
+from engine.data import Dataset
+from engine.errors import BadInput
+from engine.graph.model import Model
+from engine.progress import Progress
+from engine.ptq.technique import StepReport, technique
+from engine.qat import Qat, Training, train
+from engine.sim.calibration import Samples
+from engine.sim.quantsim import QuantSim
+
+FOLDER = "training"
+
+
+@technique("qat", Qat, looks_at="training")
+def qat(sim: QuantSim, data: Samples | None, config: Qat, progress: Progress) -> StepReport:
+    """Fine-tunes weights and ranges with the recipe's quantizers in the loop; the best epoch on held-out samples is kept."""
+    if not isinstance(data, Dataset):
+        raise BadInput("training needs data: give --training (images or texts like those the network was trained on; labels are needed "
+                       "only where `distillation` is below 1), or --calibration, which then serves")
+    folder = None if sim.kept is None else sim.kept.folder.parent / FOLDER
+    found = train(sim, data, config, progress, folder, _key(sim, data, config))
+    return StepReport("qat", changes=_words(found, data), warnings=tuple(found.notes), training=found.to_json())
+
+
+def _key(sim: QuantSim, data: Dataset, config: Qat) -> str:
+    """Names what a run depends on."""
+    digest = hashlib.sha256(f"{config}|{data.sha256}|{_content(sim.model)}".encode())
+    for name, encoding in sorted({**sim.quantization.activations, **sim.quantization.constants}.items()):
+        digest.update(f"{name}={encoding.key()}".encode())
+    return digest.hexdigest()[:24]
+
+
+def _content(model: Model) -> str:
+    digest = hashlib.sha256()
+    for name, value in sorted(model.graph.initializers.items()):
+        if value.const_value is not None:
+            digest.update(f"{name}|{value.dtype}".encode())
+            digest.update(np.ascontiguousarray(value.const_value.numpy()).tobytes())
+    for node in model.graph:
+        digest.update(f"{node.name}|{node.op_type}|{[v and v.name for v in node.inputs]}".encode())
+    return digest.hexdigest()
+
+
+def _words(found: Training, data: Dataset) -> tuple[str, ...]:
+    told = f"{len(found.epochs)} epochs on {len(data)} samples of {data.name}"
+    if not found.best:
+        return (f"{told}; the validation loss never fell below its start, {found.start:.4g}",)
+    return (f"{told}; the validation loss fell from {found.start:.4g} to {found.best_loss:.4g} in epoch {found.best}, which was kept",)
