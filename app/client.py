@@ -308,7 +308,8 @@ class Client:
     def report_page(self, project: str, recipe: str, export: str = "", **more: Any) -> str:
         """The stakeholder's page of a recipe as HTML; with the export of that name it has its proof and its files.
 
-        `more` may hold `sensitivity`, `comparison` (float against this recipe) and `runs`, as `engine.report.Facts` names them.
+        `more` may hold `sensitivity`, `comparison` (float against this recipe), `runs` and `repair` (by default the waterfall of this
+        recipe's steps, where it was measured), as `engine.report.Facts` names them.
         Without evaluation data the page has sizes and no accuracy.
         """
         found = self.latest(project, "measure", recipe)
@@ -317,6 +318,7 @@ class Client:
             if known is None:
                 raise BadInput("this mix was neither measured nor resolved yet: press Measure, then open the report")
             found = {"model": (self.latest(project, "open") or {}).get("model"), "recipe": Recipe.from_yaml(recipe).to_dict()} | known
+        more.setdefault("repair", self.latest(project, "repair", recipe))
         return render(from_results(found, recipe, self.export_path(project, export) if export else None, **more))
 
     def _moved(self, project: str, line: HistoryLine) -> HistoryLine:

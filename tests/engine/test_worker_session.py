@@ -121,3 +121,21 @@ def test_cancel_of_either(pipe: Pipe, which: str) -> None:
     pipe.until("result", other)
     pipe.send(job(4, "measure", BASE))
     pipe.until("result", 4)
+
+
+def test_an_edit_during_a_repair_is_measured_at_once_and_the_waterfall_ends_as_if_alone(pipe: Pipe, session: Session) -> None:
+    steps = Recipe.parse({"mixdown": 1, "precision": "w4a8", "steps": ["fold_batch_norm", {"adaround": {"iterations": 120}}]})
+    pipe.send(job(2, "repair", steps.to_yaml()))
+    while "AdaRound" not in str(pipe.until("progress", 2)[-1].get("message")):
+        pass
+    pipe.send(job(3, "measure", edited(0)), job(4, "resolve", steps.to_yaml()))
+    events = pipe.until("result", 3)
+    assert 2 not in {e["id"] for e in events if e["event"] == "result"}, "the repair is still running"
+    assert any(e["id"] == 4 and e["event"] == "result" for e in events), "what follows from the recipe alone waits for no rounding"
+    assert headline(events[-1]["value"]) == headline(session.measure(Recipe.from_yaml(edited(0))))
+    found = pipe.until("result", 2)
+    partials = [e["value"] for e in found if e["event"] == "partial"]
+    rows, alone = found[-1]["value"]["rows"], session.repair(steps)["rows"]
+    assert [headline(r | {"samples": 0}) for r in rows] == [headline(r | {"samples": 0}) for r in alone]
+    assert rows[-1]["change"] == alone[-1]["change"]
+    assert any(p["running"] and (p["running"]["live"] or {}).get("loss") is not None for p in partials) or not partials
