@@ -19,7 +19,7 @@ from onnx import helper, numpy_helper
 
 HERE = Path(__file__).parent
 SOURCE = HERE.parent / "fashion_mobilenet" / "model.onnx"
-SEED, LARGEST = 2026, 5
+SEED, LARGEST = 2062, 5  # with this seed the folded weights reach 11,000: fp16, whose greatest is 65,504, still holds them
 LIMIT = 6.0
 Factors = NDArray[np.float32]
 
