@@ -1,13 +1,12 @@
 """What the hand does on the page Repair: the draft, Run and Cancel, Accept and Reject, leaving a step out, 'Repair for me'."""
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import streamlit as st
 
 from app import bench as benches
-from app import numbers, press, readouts, recipes, shell, state
+from app import press, readouts, recipes, shell, state
 from app.bench import Bench
 from app.repair import ask, draft, ladder
 from app.repair import view as views
@@ -97,23 +96,23 @@ def leave_out(client: Any, found: Bench, seen: View, place: int) -> None:
         run(client, found, seen)
 
 
-def try_step(client: Any, project: str, step: Any) -> None:
-    """For other pages: a step is put into the draft, and the page is opened."""
-    seen = views.of(project)
-    views.settle(client, project, seen, benches.load(client, project, -1).doc)
-    lines = draft.added(seen.lines, step)
-    views.change(client, project, seen, lines)
-    seen.place, seen.rev = len(lines) - 1, seen.rev + 1
+def show(client: Any, project: str) -> None:
+    """For other pages, after a step was put into the recipe: the page opens, and what the step gives is measured."""
+    found, seen = benches.load(client, project, -1), views.of(project)
+    _draft(client, found, seen, draft.of_recipe(found.doc))
+    seen.follows, seen.place = seen.lines, len(seen.lines) - 1
+    if benches.measurable(found) and not ask.gather(client, found, seen.lines).whole:
+        run(client, found, seen)
     shell.go("repair", project)
 
 
-def _goal(client: Any, found: Bench, seen: View, shown: float, start: bool) -> None:
-    seen.goal = min(max(shown, 0.0) / numbers.scale(readouts.metric(found)[1]), 1e6)
-    listed: Mapping[str, Any] = client.latest_any(found.project.id, "steps") or {}
-    name = ladder.goal_field(listed)
-    if start and name:
+def _goal(client: Any, found: Bench, seen: View, typed: float, start: bool) -> None:
+    """The ladder's goal, and its start."""
+    seen.goal = typed
+    goal = ladder.goal_of(client.latest_any(found.project.id, "steps") or {}, readouts.metric(found)[1])
+    if start and goal is not None:
         cancel(client, found, seen)
-        client.submit(found.project.id, ask.VERB, ask.ladder(found, name, seen.goal))
+        client.submit(found.project.id, ask.VERB, ask.ladder(found, goal[1][0], ladder.value_of(goal[0], seen)))
 
 
 def take_ladder(client: Any, found: Bench, seen: View) -> None:

@@ -9,7 +9,7 @@ import streamlit as st
 
 from app import bench as benches
 from app import markup, press, recipes, state
-from app.app_pages import reproduce_drawer
+from app.app_pages import repair_acts, reproduce_drawer
 from app.bench import Bench
 from app.sensitivity import causes
 from app.state import Desk
@@ -75,3 +75,5 @@ def _apply(found: Bench, desk: Desk, remedy: Mapping[str, Any], layers: list[str
     doc = recipes.read(state.client().state(found.project.id).recipe)
     text = recipes.write(causes.changed(causes.at(doc, found, layers, precision), remedy["change"]))
     state.moved(desk, benches.edit(state.client(), found.project.id, text, said))
+    if "steps" in remedy["change"] and not desk.error:  # it acts on the whole network: what it gives is measured on Repair
+        repair_acts.show(state.client(), found.project.id)

@@ -89,15 +89,6 @@ def without(lines: Sequence[Line], place: int) -> Lines:
     return tuple(Line(line.name, line.options, line.on and i != place) for i, line in enumerate(lines))
 
 
-def added(lines: Sequence[Line], step: Any) -> Lines:
-    """The draft with a step of a recipe at its end; one that is there already is switched on instead."""
-    new = _line(step)
-    there = next((i for i, line in enumerate(lines) if (line.name, dict(line.options)) == (new.name, dict(new.options))), None)
-    if there is None:
-        return (*lines, new)
-    return tuple(Line(line.name, line.options, line.on or i == there) for i, line in enumerate(lines))
-
-
 def read(value: Any) -> Lines | None:
     """The lines in the component's document, `{n, o, on}` each; None where it is no such document."""
     if not isinstance(value, list) or len(value) > MAX_LINES:

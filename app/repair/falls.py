@@ -13,7 +13,7 @@ Data = dict[str, Any]
 Row = Mapping[str, Any]
 
 
-def falls_data(lines: Lines, known: Known, unit: str, theme: str, place: int, goal: float | None = None) -> Data:
+def falls_data(lines: Lines, known: Known, unit: str, theme: str, place: int) -> Data:
     """Stages with their numbers on the screen's scale; steps that are not measured yet are ghosts."""
     rows, titles = list(known.rows), _titles(lines)
     first = _ghost(known, 0) | {"label": words.START, "place": -1}
@@ -26,10 +26,8 @@ def falls_data(lines: Lines, known: Known, unit: str, theme: str, place: int, go
     if rows and len(rows) == len(spots) + 1 and spots:
         stages.append(_plate(rows[-1], "With all", "", "end", unit))
     fp32 = (known.result.get("fp32") or {}).get("value")
-    lost = None if fp32 is None or goal is None else float(fp32) - goal
     return {"theme": theme, "unit": unit, "points": words.points(unit), "stages": stages, "float": _scaled(fp32, unit),
-            "floatText": f"float {numbers.figure(fp32, unit)}" if fp32 is not None else "", "goal": _scaled(lost, unit),
-            "goalText": "" if goal is None else f"goal \u2212{numbers.figure(goal, unit)}",
+            "floatText": f"float {numbers.figure(fp32, unit)}" if fp32 is not None else "",
             "words": words.verdict(rows, unit)}
 
 
@@ -51,7 +49,7 @@ def _plate(row: Row, label: str, sub: str, kind: str, unit: str) -> Data:
     lost = "" if drop.get("value") is None else f"drop {numbers.figure(float(drop['value']), unit)}"
     return {"kind": kind, "label": label, "sub": sub or lost, "v": _scaled(value, unit),
             "lo": _scaled(low, unit), "hi": _scaled(high, unit), "text": numbers.figure(value, unit),
-            "hover": words.hover({**row, "change": None, "words": ""}, label, unit),
+            "hover": words.hover({**row, "change": None}, label, unit),
             "sqnr": row.get("sqnr_db"), "sqnrText": _decibels(row), "place": -1}
 
 

@@ -12,7 +12,6 @@ from app.repair import draft
 from app.repair.draft import Lines
 from engine.errors import MixdownError
 
-GOAL = 0.005
 SPANS = {"step": "This step", "chain": "Whole chain"}
 
 
@@ -26,7 +25,7 @@ class View:
         place: the selected line of the draft; -1 for none.
         layer: the name of the layer whose weights are shown; empty: the one that changed most.
         span: whether before and after mean the selected step or the whole chain.
-        goal: the greatest drop that 'Repair for me' is to reach, in the metric's own unit.
+        goal: what was typed as the goal of 'Repair for me', in its own unit; None: the ladder's default.
         ack, rev: what the component's documents are answered with.
         parts: the hashes of static data that this window's component has.
         asked: the worker process that was asked for the list of techniques.
@@ -37,7 +36,7 @@ class View:
     place: int = -1
     layer: str = ""
     span: str = "step"
-    goal: float = GOAL
+    goal: float | None = None
     ack: int = 0
     rev: int = 0
     parts: set[str] = field(default_factory=set)

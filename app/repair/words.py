@@ -61,17 +61,17 @@ def sub(row: Row, unit: str) -> str:
     parts = ["" if gained is None else f"SQNR {decibels(float(gained), sign=True)}",
              "" if drop is None else f"drop then {numbers.figure(float(drop), unit)} {points(unit)}",
              "kept from before" if row.get("kept") else took(row.get("seconds"))]
-    return " \u00b7 ".join(p for p in parts if p)
+    return " \u00b7 ".join(p.replace(" ", "\u00a0") for p in parts if p)
 
 
 def hover(row: Row, name: str, unit: str) -> str:
     """All that is known of a row, line by line."""
-    lines = [name, *([str(row["words"])] if row.get("words") else [])]
-    step = row.get("change") or {}
+    lines, step = [name], row.get("change") or {}
     ends = numbers.bounds(step)
     if step.get("value") is not None:
         span = f", 95 % interval {_span(ends, unit)}" if ends else ""
-        lines.append(f"change {change(row, unit)} {points(unit)}{span}{_flips(step)}")
+        lines += [f"{change(row, unit)} {points(unit)}{span}", *([f"{_flips(step)} by this step"] if _flips(step) else [])]
+        lines += [] if resolved(row) else ["below resolution: the interval includes zero"]
     value, lost = row.get("quantized") or {}, row.get("drop") or {}
     if value.get("value") is not None:
         lines.append(f"then {numbers.figure(float(value['value']), unit)} {unit}, {decibels(row.get('sqnr_db'))}".rstrip(", "))
@@ -89,7 +89,7 @@ def _span(ends: tuple[float, float], unit: str) -> str:
 
 def _flips(step: Mapping[str, Any]) -> str:
     lost, won = step.get("flips_lost"), step.get("flips_won")
-    return "" if lost is None or won is None else f"; {lost:,} samples lost, {won:,} won"
+    return "" if lost is None or won is None else f"{lost:,} samples lost, {won:,} won"
 
 
 def moving(running: Mapping[str, Any], message: str) -> str:

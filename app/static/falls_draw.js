@@ -13,7 +13,7 @@ export function areas(d, w, h) {
 
 // The scale: everything that is drawn, with some air; never so narrow that noise fills the picture.
 export function span(d) {
-  const all = d.stages.flatMap((s) => [s.v, s.from, s.lo, s.hi]).concat(d.float, d.goal).filter((v) => v != null);
+  const all = d.stages.flatMap((s) => [s.v, s.from, s.lo, s.hi]).concat(d.float).filter((v) => v != null);
   if (!all.length) return [0, 1];
   const [a, b] = [Math.min(...all), Math.max(...all)], least = d.unit === "%" ? 0.5 : Math.abs(b) * 0.01 || 1, air = Math.max(b - a, least) * 0.09;
   return [a - air - Math.max(0, least - (b - a)), b + air];
@@ -24,7 +24,6 @@ export function falls(d, w, h) {
   const known = d.float != null || d.stages.some((s) => s.v != null);
   for (const v of known ? ticks(a, b, (g.bottom - g.top) / 44) : []) out.push(line(LEFT, y(v), w - RIGHT, y(v), "grid"), label(LEFT - 8, y(v) + 3.5, words(v), "tick", "end"));
   if (known) out.push(label(LEFT - 8, g.top - 10, d.unit, "tick", "end"), ...lane(d, g));
-  if (d.goal != null) out.push(line(LEFT, y(d.goal), w - RIGHT, y(d.goal), "goal"), label(w - RIGHT + 6, Math.max(y(d.goal) + 3.5, d.float == null ? 0 : y(d.float) + 16), d.goalText, "goalt", "start"));
   if (d.float != null) out.push(line(LEFT, y(d.float), w - RIGHT, y(d.float), "float"), label(w - RIGHT + 6, y(d.float) + 3.5, d.floatText, "floatt", "start"));
   let level = null;
   d.stages.forEach((s, i) => {

@@ -161,7 +161,8 @@ def test_what_each_step_gave_is_said_in_words_and_tones() -> None:
     said = chain.statuses(LINES, WHOLE, "%")
     assert [s["tone"] for s in said] == ["same", "ok", "hot", "ok"] and said[0]["open"]
     assert said[3]["gain"] == "+46.20" and said[2]["gain"].startswith("\u2212")
-    assert "SQNR +7.20 dB" in said[3]["sub"] and "3.4 s" in said[3]["sub"] and "95 % interval" in said[3]["title"]
+    sub = said[3]["sub"].replace("\u00a0", " ")
+    assert "SQNR +7.20 dB" in sub and "3.4 s" in sub and "95 % interval" in said[3]["title"]
     assert words.verdict(WHOLE.rows, "%").startswith("54.80 pp won back") and "bias_correction does harm" in words.verdict(WHOLE.rows, "%")
 
 
@@ -189,13 +190,13 @@ def test_the_menu_travels_once() -> None:
 # The pictures
 
 def test_the_waterfall_goes_from_no_steps_to_the_end_and_marks_harm() -> None:
-    data = falls.falls_data(LINES, WHOLE, "%", "dark", 2, 0.005)
+    data = falls.falls_data(LINES, WHOLE, "%", "dark", 2)
     kinds = [s["kind"] for s in data["stages"]]
     assert kinds == ["start", "step", "step", "step", "step", "end"]
     assert [s.get("harm") for s in data["stages"]][3] is True and [s.get("sel") for s in data["stages"]][3] is True
     for before, after in zip(data["stages"][:4], data["stages"][1:5], strict=True):
         assert after["from"] == before["v"] and after["lo"] < after["v"] < after["hi"]
-    assert data["float"] == pytest.approx(92.4) and data["goal"] == pytest.approx(91.9)
+    assert data["float"] == pytest.approx(92.4)
     partly = falls.falls_data(LINES, Known(ANSWER["rows"][:2], ANSWER), "%", "dark", -1)
     assert [s["kind"] for s in partly["stages"]] == ["start", "step", "ghost", "ghost", "ghost"]
     assert [s["label"] for s in falls.falls_data((CLE, CLE), Known(), "%", "dark", -1)["stages"]] == ["No steps", "cle 1", "cle 2"]
@@ -232,20 +233,24 @@ def test_weights_are_asked_for_after_the_steps_that_are_compared() -> None:
 # Repair for me
 
 def test_the_ladder_box_tells_its_decisions_and_its_steps_become_explicit() -> None:
-    listed = {"ladder": {"fields": [{"name": "goal"}]}}
-    found, client, seen = bench(), Client(), View(goal=0.005)
+    field = {"name": "goal", "default": 1.0, "minimum": 0.0, "maximum": 100.0, "doc": "Stop once at most this many percent differ."}
+    listed = {"ladder": {"fields": [field, field | {"name": "goal_db", "default": 20.0}]}}
+    found, client, seen = bench(), Client(), View()
     assert ladder.ladder_data(client, found, seen, {}, "%") is None
     box = ladder.ladder_data(client, found, seen, listed, "%")
-    assert box is not None and box["goal"] == "0.5" and box["unit"] == "pp" and not box["off"] and box["lines"] == []
-    asked = ask.ladder(found, "goal", 0.005)
-    tried = [{"steps": ["cle"], "kept": True, "words": "cle wins 3 points", "sqnr_db": 9.0, "seconds": 1.0},
-             {"steps": ["gptq"], "kept": False}]
+    assert box is not None and (box["goal"], box["unit"], box["off"], box["lines"]) == ("1", "%", False, [])
+    other = ladder.ladder_data(client, found, seen, listed, "dB")
+    assert other is not None and (other["goal"], other["unit"]) == ("20", "dB")
+    assert ladder.value_of(field, View(goal=1e9)) == 100.0 and ladder.value_of(field, View(goal=0.25)) == 0.25
+    asked = ask.ladder(found, "goal", 0.25)
+    said = ["cle: kept, 40 % less loss", "gptq: left out", "kept: fold_batch_norm, gptq (30 dB)"]
     answer = result("fold_batch_norm")
-    answer["rows"][1] |= {"instead": ["fold_batch_norm", {"gptq": {"samples": 64}}], "tried": tried}
+    answer["rows"][1] |= {"instead": ["fold_batch_norm", {"gptq": {"samples": 64}}], "changes": said,
+                          "tried": [{"steps": ["cle"], "kept": True, "words": said[0]}]}
     client.jobs[3] = answer
-    done = bench((job(3, asked["recipe"], "done"),))
-    box = ladder.ladder_data(client, done, seen, listed, "%")
-    assert box is not None and [(x["tone"], x["text"]) for x in box["lines"]] == [("kept", "cle wins 3 points"), ("tried", "gptq")]
+    box = ladder.ladder_data(client, bench((job(3, asked["recipe"], "done"),)), seen, listed, "%")
+    assert box is not None and [x["tone"] for x in box["lines"]] == ["kept", "tried", "goal"] and box["lines"][2]["text"] == said[2]
     assert ask.explicit(answer) == (FOLD, GPTQ)
-    busy = ladder.ladder_data(client, bench((job(4, asked["recipe"]),)), seen, listed, "%")
-    assert busy is not None and busy["busy"] and busy["text"].startswith("Cancel")
+    live = {"running": {"index": 1, "step": "auto", "live": {"lines": said[:1], "tried": [{"kept": True, "words": said[0]}]}}, "rows": []}
+    busy = ladder.ladder_data(client, bench((job(4, asked["recipe"], partial=live),)), seen, listed, "%")
+    assert busy is not None and busy["busy"] and busy["text"].startswith("Cancel") and busy["lines"] == [{"tone": "kept", "text": said[0]}]

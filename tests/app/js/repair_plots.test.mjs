@@ -6,7 +6,7 @@ import { gainsPaint } from "../../../app/static/gains_paint.js";
 import { mirror, spans } from "../../../app/static/plots_mirror.js";
 
 const stage = (kind, v, more = {}) => ({ kind, v, from: v - 1, lo: v - 0.2, hi: v + 0.2, label: kind, sub: "", text: "x", tone: "ok", sqnr: v / 3, sqnrText: "1", hover: "h", place: 0, ...more });
-const chain = (...stages) => ({ theme: "dark", unit: "%", points: "pp", stages, float: 92, floatText: "float 92.00", goal: 91.5, goalText: "goal", words: "" });
+const chain = (...stages) => ({ theme: "dark", unit: "%", points: "pp", stages, float: 92, floatText: "float 92.00", words: "" });
 const ys = (shapes) => shapes.flatMap(([, a]) => [a.y, a.y1, a.y2, a.cy, a.y !== undefined && a.height ? a.y + a.height : undefined].filter((v) => v !== undefined));
 
 test("everything of the waterfall is inside its frame, for one step and for twelve", () => {
@@ -28,16 +28,16 @@ test("a bar goes from the value before to the value after, upwards for a gain", 
   assert.ok(shapes.some(([t, , text]) => t === "text" && text.startsWith("▼ ")), "harm is said by form too");
 });
 
-test("the scale holds float, goal and whiskers, and is never narrower than half a point", () => {
+test("the scale holds the float line and the whiskers, and is never narrower than half a point", () => {
   const d = chain(stage("start", 91.99, { lo: 91.98, hi: 92, from: null }));
-  const [a, b] = span({ ...d, goal: null });
+  const [a, b] = span(d);
   assert.ok(a < 91.98 && b > 92 && b - a >= 0.5);
-  assert.deepEqual(span(chain().float === 92 ? { ...chain(), float: null, goal: null } : chain()), [0, 1]);
+  assert.deepEqual(span({ ...chain(), float: null }), [0, 1]);
 });
 
 test("steps that are not measured are places without numbers, and fill while they run", () => {
   const ghost = { kind: "ghost", label: "gptq", sub: "runs now", now: true, share: 0.5, hover: "", text: "" };
-  const shapes = falls({ ...chain(ghost), float: null, goal: null }, 900, 308);
+  const shapes = falls({ ...chain(ghost), float: null }, 900, 308);
   assert.ok(shapes.some(([, a]) => a.class === "filling") && shapes.some(([, , t]) => t === "50 %"));
   assert.ok(!shapes.some(([, a]) => a.class === "grid"), "no scale where nothing is known");
 });
