@@ -14,6 +14,7 @@ from typing import Any
 
 from app import master, recipes
 from app.bench import Bench
+from app.block_names import block_chains, module_of
 from app.rack_codec import LETTERS, pack, pack_set
 from app.rack_edits import Memory, shown_by
 from app.readable import brief, kind, op_name
@@ -51,15 +52,8 @@ def caption(precision: str) -> str:
 
 
 def blocks(layers: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The block of each layer: the nearest module around it that holds another layer, unless that is most of the network."""
-    modules = [str(x.get("module") or x["name"]) for x in layers]
-    inside = Counter(path for module in modules for path in _above(module))
-    return [next((p for p in _above(m) if inside[p] > 1 and 2 * inside[p] <= len(modules)), m) if "." in m else m for m in modules]
-
-
-def _above(module: str) -> list[str]:
-    parts = module.split(".")
-    return [".".join(parts[:k]) for k in range(len(parts) - 1, 0, -1)]
+    """The innermost block around each layer, as the graph calls it too; where there is none its module."""
+    return [chain[-1] if chain else module_of(layer) for chain, layer in zip(block_chains(layers), layers, strict=True)]
 
 
 def graph(bench: Bench) -> Data:

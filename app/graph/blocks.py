@@ -1,8 +1,7 @@
-"""Blocks: modules that hold several drawn nodes. They nest, at most `DEPTH` deep, and each can be folded.
+"""The blocks of the drawing: those of `block_names`, so that the rack and the graph call them alike, made fit to be boxes.
 
-A module that holds more than half of the network is the network, not a block; one that holds nearly all of the block
-around it says nothing new. A block may not be left and entered again: what lies on the way between two of its nodes
-joins it, or, where two blocks run through each other, both are dissolved.
+A block may not be left and entered again: what lies on the way between two of its nodes joins it, or, where two blocks run
+through each other, both are dissolved.
 """
 
 from __future__ import annotations
@@ -11,39 +10,20 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from app.block_names import DEPTH, Chain, block_chains, within
 from app.graph.digraph import components
-
-DEPTH = 2
-NEARLY = 0.6
-Chain = tuple[str, ...]
 
 
 def chains(nodes: Sequence[Mapping[str, Any]], edges: Sequence[tuple[int, int]]) -> list[Chain]:
-    """For each node the blocks around it, the outermost first."""
-    paths = [_prefixes(str(n.get("module") or "")) for n in nodes]
-    count = Counter(p for path in paths for p in path)
-    inner = sum(n["kind"] in ("layer", "op") for n in nodes)
-    found = [_chain(path, count, inner) for path in paths]
+    """For each node the blocks around it, the outermost first; nodes without a layer are where their module is."""
+    layers = [i for i, node in enumerate(nodes) if node["kind"] == "layer"]
+    of_layers = dict(zip(layers, block_chains([nodes[i] for i in layers]), strict=True))
+    known = {block for chain in of_layers.values() for block in chain}
+    found = [of_layers[i] if i in of_layers else within(str(node.get("module") or ""), known) for i, node in enumerate(nodes)]
     for level in range(DEPTH):
         _make_convex(found, edges, level)
     sizes = Counter(block for chain in found for block in chain)
     return [tuple(b for b in chain if sizes[b] > 1) for chain in found]
-
-
-def _prefixes(module: str) -> list[str]:
-    separator = "/" if "/" in module else "."
-    parts = module.split(separator) if module else []
-    return [separator.join(parts[: i + 1]) for i in range(len(parts))]
-
-
-def _chain(path: Sequence[str], count: Mapping[str, int], total: int) -> Chain:
-    kept: list[str] = []
-    for prefix in path:
-        if count[prefix] < 2 or len(kept) == DEPTH:
-            break
-        if 2 * count[prefix] <= total and not (kept and count[prefix] > NEARLY * count[kept[-1]]):
-            kept.append(prefix)
-    return tuple(kept)
 
 
 def _make_convex(found: list[Chain], edges: Sequence[tuple[int, int]], level: int) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from app.graph.blocks import Chain
+from app.block_names import Chain
 from app.graph.columns import Columns, columns
 from app.graph.level import Arc, Item, Level, lay_out
 from app.graph.places import Link
@@ -59,7 +59,8 @@ class _Part(Layout):
 RawArc = tuple[str, str, tuple[int, ...]]
 
 
-def layout(leaves: Sequence[Leaf], arcs: Sequence[RawArc], titles: dict[str, str], aspect: float = 0.0) -> Layout:
+def layout(leaves: Sequence[Leaf], arcs: Sequence[RawArc], titles: dict[str, str], aspect: float = 0.0,
+           trunk: frozenset[int] = frozenset()) -> Layout:
     """Places for all leaves.
 
     Args:
@@ -67,11 +68,13 @@ def layout(leaves: Sequence[Leaf], arcs: Sequence[RawArc], titles: dict[str, str
         arcs: (from, to, the drawn edges in it) between leaves; without circles, not even when blocks are taken as one.
         titles: of open blocks; a block is never narrower than its title.
         aspect: width over height of the panel; 0: one column whatever its length.
+        trunk: the drawn edges that run straight.
     """
-    return _part((), leaves, arcs, titles, aspect)
+    return _part((), leaves, arcs, titles, aspect, trunk)
 
 
-def _part(path: Chain, leaves: Sequence[Leaf], arcs: Sequence[RawArc], titles: dict[str, str], aspect: float) -> _Part:
+def _part(path: Chain, leaves: Sequence[Leaf], arcs: Sequence[RawArc], titles: dict[str, str], aspect: float,
+          trunk: frozenset[int]) -> _Part:
     depth = len(path)
     item_of = {leaf.key: leaf.chain[depth] if len(leaf.chain) > depth else leaf.key for leaf in leaves}
     children: dict[str, list[Leaf]] = {}
@@ -83,8 +86,8 @@ def _part(path: Chain, leaves: Sequence[Leaf], arcs: Sequence[RawArc], titles: d
         for name in dict.fromkeys((item_of.get(arc[0]), item_of.get(arc[1]))):
             if name in touching:
                 touching[name].append(arc)
-    parts = {name: _part((*path, name), members, touching[name], titles, 0.0) for name, members in children.items()}
-    level = lay_out(_items(leaves, item_of, parts, arcs), _arcs(item_of, arcs))
+    parts = {name: _part((*path, name), members, touching[name], titles, 0.0, trunk) for name, members in children.items()}
+    level = lay_out(_items(leaves, item_of, parts, arcs), _arcs(item_of, arcs), trunk)
     return _assembled(path, level, parts, titles, aspect)
 
 

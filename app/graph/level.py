@@ -65,14 +65,17 @@ class Level:
         return self.y[-1][1] if self.y else 0.0
 
 
-def lay_out(items: Sequence[Item], arcs: Sequence[Arc]) -> Level:
-    """The places of all items; the arcs must have no circle. Raises `TangledError`."""
+def lay_out(items: Sequence[Item], arcs: Sequence[Arc], trunk: frozenset[int] = frozenset()) -> Level:
+    """The places of all items; the arcs must have no circle, and those with a drawn edge of `trunk` run straight.
+
+    Raises `TangledError`.
+    """
     known = {item.key: item for item in items}
     rank = _ranks(items, arcs)
     ranks: list[list[str]] = [[] for _ in range(max(rank.values(), default=-1) + 1)]
     for item in items:
         ranks[rank[item.key]].append(item.key)
-    links = _links(known, ranks, rank, arcs)
+    links = _links(known, ranks, rank, arcs, trunk)
     ranks = _ordered(ranks, links)
     x = place(ranks, links, {k: i.width for k, i in known.items()}, {k for k, i in known.items() if i.what == "bend"}, SIDE)
     return Level(known, ranks, links, x, _rows(known, ranks, links, x))
@@ -95,7 +98,8 @@ def _ranks(items: Sequence[Item], arcs: Sequence[Arc]) -> dict[str, int]:
     return {key: r - base for key, r in rank.items()}
 
 
-def _links(known: dict[str, Item], ranks: list[list[str]], rank: dict[str, int], arcs: Sequence[Arc]) -> list[list[Link]]:
+def _links(known: dict[str, Item], ranks: list[list[str]], rank: dict[str, int], arcs: Sequence[Arc],
+           trunk: frozenset[int]) -> list[list[Link]]:
     """Links between neighbouring ranks; bends are added to `known`, `ranks` and `rank`."""
     links: list[list[Link]] = [[] for _ in ranks]
     bundles: dict[tuple[str, str], list[Arc]] = {}
@@ -117,12 +121,13 @@ def _links(known: dict[str, Item], ranks: list[list[str]], rank: dict[str, int],
                 ranks[r].append(bend)
                 links[r - 1].append(Link(at, bend, source, tuple(e for a in rest for e in a.edges)))
                 at = bend
-    return [[_ported(known, link) for link in row] for row in links]
+    return [[_ported(known, link, trunk) for link in row] for row in links]
 
 
-def _ported(known: Mapping[str, Item], link: Link) -> Link:
+def _ported(known: Mapping[str, Item], link: Link, trunk: frozenset[int]) -> Link:
     a, b = known[link.start], known[link.end]
-    return Link(link.start, link.end, link.source, link.edges, a.outs.get(link.source, 0.0), b.ins.get(link.source, 0.0))
+    leaves, enters = a.outs.get(link.source, 0.0), b.ins.get(link.source, 0.0)
+    return Link(link.start, link.end, link.source, link.edges, leaves, enters, not trunk.isdisjoint(link.edges))
 
 
 def _ordered(ranks: list[list[str]], links: Sequence[Sequence[Link]]) -> list[list[str]]:

@@ -6,8 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from app.graph.blocks import Chain, chains
+from app.block_names import Chain
+from app.graph.blocks import chains
 from app.graph.layout import CHARACTER, Layout, Leaf, RawArc, layout
+from app.graph.trunk import trunk
 
 HEIGHT, FOLDED = 24.0, 34.0
 NARROW, WIDE = 52.0, 168.0
@@ -42,7 +44,7 @@ def known_folds(drawing: Drawing, folded: Iterable[str]) -> frozenset[str]:
 def _made(drawing: Drawing, folded: frozenset[str], aspect: float) -> dict[str, Any]:
     around, names = list(chains_of(drawing)), title_of(drawing)
     reps = [next((f"b:{b}" for b in chain if b in folded), f"n:{i}") for i, chain in enumerate(around)]
-    found = layout(_leaves(drawing, around, reps, names), _arcs(drawing, reps), names, aspect)
+    found = layout(_leaves(drawing, around, reps, names), _arcs(drawing, reps), names, aspect, trunk(drawing))
     return _plain(drawing, around, reps, names, found, number(drawing, folded, aspect))
 
 

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 SWEEPS = 11  # at most; the last one goes down, so that chains end up straight
 STRAIGHT, LOOSE = 4.0, 0.02  # how strongly two bends, or an item and a bend, want to be in line; two items: 1
+MAIN = 1e4  # how strongly the trunk does
 GIVING = 0.001  # how firmly a bend holds its place against the items beside it; an item: 1
 
 
 @dataclass(frozen=True)
 class Link:
-    """A line from an item to one in the next rank; `leaves` and `enters` are px from the centres."""
+    """A line from an item to one in the next rank; `leaves` and `enters` are px from the centres, `main` is the trunk."""
 
     start: str
     end: str
@@ -20,6 +21,7 @@ class Link:
     edges: tuple[int, ...] = ()
     leaves: float = 0.0
     enters: float = 0.0
+    main: bool = False
 
 
 def place(
@@ -27,6 +29,7 @@ def place(
 ) -> dict[str, float]:
     """The centre of each item; the leftmost edge of all is 0."""
     above, below = _pulls(links, bends)
+    giving = bends - {key for row in links for n in row if n.main for key in (n.start, n.end)}
     x: dict[str, float] = {}
     for rank in ranks:
         at = -sum(widths[k] + side for k in rank) / 2
@@ -37,7 +40,7 @@ def place(
     for sweep in range(SWEEPS):
         down = sweep % 2 == 0
         for rank in ranks if down else reversed(ranks):
-            _settle(rank, x, above if down else below, widths, bends, side)
+            _settle(rank, x, above if down else below, widths, (bends, giving), side)
         if down:
             if settled and all(abs(x[k] - settled[k]) < 0.05 for k in x):
                 break
@@ -56,16 +59,21 @@ def _pulls(links: Sequence[Sequence[Link]], bends: set[str]) -> tuple[Pulls, Pul
     below: Pulls = {}
     for row in links:
         for n in row:
-            strength = (LOOSE if (n.start in bends) != (n.end in bends) else STRAIGHT if n.start in bends else 1.0)
+            strength = LOOSE if (n.start in bends) != (n.end in bends) else STRAIGHT if n.start in bends else 1.0
+            strength = MAIN if n.main else strength
             above.setdefault(n.end, []).append((n.start, n.leaves - n.enters, strength))
             below.setdefault(n.start, []).append((n.end, n.enters - n.leaves, strength))
     return above, below
 
 
 def _settle(
-    rank: Sequence[str], x: dict[str, float], pull: Pulls, widths: Mapping[str, float], bends: set[str], side: float
+    rank: Sequence[str], x: dict[str, float], pull: Pulls, widths: Mapping[str, float], bent: tuple[set[str], set[str]], side: float
 ) -> None:
-    """Moves one rank: each item to the mean of its pulls, then apart by pooling neighbours that are too near."""
+    """Moves one rank: each item to the mean of its pulls, then apart by pooling neighbours that are too near.
+
+    `bent`: all bends, and those that give way to items.
+    """
+    bends, giving = bent
     wanted, weights, shift = [], [], [0.0]
     for i, key in enumerate(rank):
         pulls = pull.get(key, [])
@@ -73,7 +81,7 @@ def _settle(
         pulls = firm or pulls
         total = sum(s for _, _, s in pulls)
         wanted.append(sum((x[other] + d) * s for other, d, s in pulls) / total if total else x[key])
-        weights.append((max(total, LOOSE)) * (GIVING if key in bends else 1.0))
+        weights.append((max(total, LOOSE)) * (GIVING if key in giving else 1.0))
         if i:
             shift.append(shift[-1] + _gap(rank[i - 1], key, widths, bends, side))
     for key, value, by in zip(rank, _pooled([w - s for w, s in zip(wanted, shift, strict=False)], weights), shift, strict=False):

@@ -13,6 +13,8 @@ from app.graph.blocks import chains
 from app.graph.digraph import components, crossings, longest_path
 from app.graph.level import Arc, Item, TangledError, lay_out
 from app.graph.picture import known_folds, picture
+from app.graph.trunk import trunk
+from app.rack import blocks
 
 Drawing = dict[str, Any]
 
@@ -142,6 +144,49 @@ def test_a_shortcut_leaves_the_trunk_straight() -> None:
     place = picture(drawing, (), 0.0)
     middles = [b[0] + b[2] / 2 for b in place["nodes"]]
     assert max(middles) - min(middles) < 0.5
+
+
+def gated(blocks: int) -> Drawing:
+    """`residual` with the sizes of tensors: the gate beside a trunk makes one value a channel."""
+    drawing = residual(blocks)
+    for node in drawing["nodes"]:
+        small = node["name"].endswith((".squeeze", ".excite"))
+        node["shape"] = [1, 8, 1, 1] if small else [1, 8, 16, 16]
+    return drawing | {"hash": f"gated{blocks}"}
+
+
+@pytest.mark.parametrize("folded", [[], ["blocks.1"]])
+def test_the_trunk_runs_straight_past_the_gates_beside_it(folded: list[str]) -> None:
+    drawing = gated(5)
+    main = trunk(drawing)
+    names = [drawing["nodes"][e["to"]]["name"].rpartition(".")[2] for i, e in enumerate(drawing["edges"]) if i in main]
+    assert not {"squeeze", "excite"} & set(names) and names.count("mul") == 2 and names.count("add") == 5
+    place = picture(drawing, folded, 0.0)
+    on = {n for i in main for n in (drawing["edges"][i]["from"], drawing["edges"][i]["to"])}
+    middles = {i: b[0] + b[2] / 2 for i, b in enumerate(place["nodes"]) if b}
+    straight = [x for i, x in middles.items() if i in on]
+    assert max(straight) - min(straight) < 0.5, "one straight line"
+    beside = [x for i, x in middles.items() if i not in on]
+    assert beside and all(abs(x - straight[0]) > 10 for x in beside)
+    for points, edges, _ in place["lines"]:
+        if main & set(edges):
+            assert max(points[::2]) - min(points[::2]) < 0.6, "and so are its lines"
+
+
+def test_a_sum_is_reached_through_its_branch_and_a_concatenation_through_the_longer_way() -> None:
+    drawing = made([("down", ""), ("deep", ""), ("up", ""), ("cat", "")], [(0, 1), (1, 2), (2, 3), (3, 4), (1, 4)])
+    drawing["nodes"][3]["shape"] = [1, 4, 4, 4]  # half as many channels as the skip connection
+    assert trunk(drawing) == {0, 1, 2, 3}
+
+
+def test_the_rack_and_the_graph_call_blocks_alike() -> None:
+    names = [f"encoder.layer.{b}.{part}" for b in range(4) for part in ("attn.qkv", "attn.proj", "mlp.fc1", "mlp.fc2")]
+    drawing = made([(n, n) for n in ["stem", *names, "head"]], [(i, i + 1) for i in range(18)])
+    drawing["nodes"].append({**drawing["nodes"][3], "name": "add", "kind": "op", "layer": -1, "module": "encoder.layer.0.attn"})
+    drawing["edges"].append({"from": 3, "to": 19, "tensor": "t", "read": "t", "via": []})
+    found = pictures.chains_of(drawing)
+    assert [c[-1] if c else n["name"] for c, n in zip(found[1:19], drawing["nodes"][1:19], strict=True)] == blocks(drawing["nodes"][1:19])
+    assert found[2] == ("encoder.layer.0", "encoder.layer.0.attn") == found[19], "an op is where its module is"
 
 
 def test_a_hopeless_tangle_is_refused() -> None:
