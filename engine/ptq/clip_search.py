@@ -34,16 +34,16 @@ def search_clip(form: MatrixForm, weight: Tensor, plan: WeightPlan, h: Tensor, c
     assert isinstance(plan.dtype, Int)
     full = weight_encoding(weight, plan.dtype, plan.symmetry, plan.granularity)
     assert full.grid is not None and full.scale is not None
-    owner = _owners(form, full.scale.shape, plan.granularity, weight.shape)
+    owner = owners(form, full, weight.shape)
     best, share = torch.full((full.scale.numel(),), float("inf"), dtype=torch.float64), torch.ones(full.scale.numel())
     for tried in _shares(candidates):
-        encoding = _shrunk(full, torch.full_like(full.scale, tried))
+        encoding = widened(full, tried)
         errors = _errors(form.matrix(encoding.fake_quantize(weight) - weight), h, owner, len(best), plan.granularity)
         better = errors < best
         if tried < EVEN and not (better.any() or isinstance(plan.granularity, PerTensor)):
             break
         best, share = torch.where(better, errors, best), torch.where(better, tried, share)
-    return _shrunk(full, share.reshape(full.scale.shape))
+    return widened(full, share.reshape(full.scale.shape))
 
 
 def _shares(candidates: int) -> Iterator[float]:
@@ -58,14 +58,17 @@ def _shares(candidates: int) -> Iterator[float]:
         share *= FACTOR
 
 
-def _shrunk(full: Encoding, share: Tensor) -> Encoding:
-    assert full.grid is not None
-    return encode_range(full.low * share, full.high * share, full.grid, full.granularity)
+def widened(encoding: Encoding, factor: float | Tensor) -> Encoding:
+    """The same grid over ranges that are wider by a factor, or by one for each scale."""
+    assert encoding.grid is not None
+    return encode_range(encoding.low * factor, encoding.high * factor, encoding.grid, encoding.granularity)
 
 
-def _owners(form: MatrixForm, scales: torch.Size, granularity: Granularity, shape: torch.Size) -> Tensor:
+def owners(form: MatrixForm, encoding: Encoding, shape: torch.Size) -> Tensor:
     """[groups, outputs, inputs]: which of the flattened scales each weight has."""
-    numbers = torch.arange(scales.numel()).reshape(scales)
+    assert encoding.scale is not None
+    granularity = encoding.granularity
+    numbers = torch.arange(encoding.scale.numel()).reshape(encoding.scale.shape)
     if isinstance(granularity, PerBlock):
         return form.matrix(numbers.repeat_interleave(granularity.size, dim=granularity.axis))
     if isinstance(granularity, PerTensor):

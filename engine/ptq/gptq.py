@@ -17,11 +17,10 @@ from engine.errors import BadInput
 from engine.progress import Progress
 from engine.ptq.clip_search import search_clip
 from engine.ptq.float_target import best_target, without_dead
-from engine.ptq.gptq_solver import solve
-from engine.ptq.moments import Moments, Problem, gather
+from engine.ptq.gptq_layer import round_layer
+from engine.ptq.moments import Moments, gather
 from engine.ptq.technique import LayerChange, StepReport, check_settings, setting, technique
 from engine.ptq.walk import LayerStep, LayerWalk
-from engine.quant.encoding import Encoding
 from engine.sim.calibration import Samples
 from engine.sim.quantsim import QuantSim
 
@@ -64,9 +63,9 @@ def _round(step: LayerStep, samples: int, config: Gptq) -> Mapping[str, float]:
     aim = best_target(moments, step.can_bias, config.float_target)
     problem = moments.problem(centred=step.can_bias)
     target = moments.join(without_dead(moments.split(moments.weight) + aim.change, problem))
-    encoding = step.encoding if step.fixed else search_clip(
-        step.form, step.form.weight(target), step.plan, problem.h, config.clip_candidates)
-    rounded = rounded_matrix(step, moments, problem, target, encoding, config.damping)
+    search = not step.fixed and config.clip_candidates > 1
+    begin = search_clip(step.form, step.form.weight(target), step.plan, problem.h, config.clip_candidates) if search else step.encoding
+    rounded, encoding = round_layer(step, moments, problem, target, begin, config.damping, search)
     shift = None
     if step.can_bias:  # what rounding adds to the mean is known well from few samples; what the prefix does is in the target's shift
         missed = moments.split(rounded - moments.weight) - aim.change
@@ -77,16 +76,6 @@ def _round(step: LayerStep, samples: int, config: Gptq) -> Mapping[str, float]:
     step.put(encoding.fake_quantize(step.form.weight(rounded)), encoding, bias, facts)
     step.tell(1.0, f"{step.layer.name}: {before:.1f} → {after:.1f} dB")
     return facts
-
-
-def rounded_matrix(step: LayerStep, moments: Moments, problem: Problem, target: Tensor, encoding: Encoding, damping: float) -> Tensor:
-    """The target on the encoding's grid by GPTQ, [groups, outputs, inputs]."""
-    assert encoding.grid is not None
-    scale, zero = (step.form.matrix(part.expand(step.weight.shape)) for part in encoding.expand(step.weight.shape))
-    low, high = (moments.split((code - zero).float()) for code in (encoding.grid.qmin, encoding.grid.qmax))
-    spread = moments.split(scale)
-    spread = torch.where(spread > 0, spread, 1.0)  # what fills up a last slice
-    return moments.join(solve(moments.split(target), problem.h, spread, low, high, damping))
 
 
 def sqnr_db(moments: Moments, change: Tensor, shift: Tensor | None = None) -> float:
