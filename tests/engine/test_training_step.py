@@ -1,0 +1,89 @@
+"""The step `qat` in a recipe: it trains, is kept, resumes after a kill, and exports what was trained."""
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from engine import Recipe, Session, load_data, load_model
+from engine.errors import BadInput
+from engine.graph import from_proto
+from engine.ptq import apply_steps
+from engine.sim.quantsim import QuantSim
+from tests.graphs import conv_net
+
+ROOT = Path(__file__).parents[2]
+SAMPLE = ROOT / "sample_models" / "fashion_mobilenet"
+
+
+def recipe(**qat: Any) -> Recipe:
+    return Recipe.parse({"mixdown": 1, "target": "generic", "precision": "w4a4", "steps": ["fold_batch_norm", {"qat": qat}]})
+
+
+def test_training_without_data_says_what_is_missing() -> None:
+    sim = QuantSim(from_proto(conv_net(2), "net"), Recipe.parse({"mixdown": 1, "precision": "w8a8", "steps": ["qat"]}))
+    with pytest.raises(BadInput, match="give --training"):
+        apply_steps(sim, None)
+
+
+@pytest.fixture(scope="module")
+def session(tmp_path_factory: pytest.TempPathFactory) -> Session:
+    evaluation, calibration, training = (load_data(SAMPLE / f"{name}.npz") for name in ("evaluation", "calibration", "training"))
+    return Session(load_model(SAMPLE / "model.onnx"), evaluation.take(range(400)), calibration.take(range(128)), training.take(range(1500)),
+                   cache=tmp_path_factory.mktemp("cache"))
+
+
+@pytest.mark.slow
+def test_a_trained_recipe_is_better_is_kept_and_exports_what_was_measured(session: Session, tmp_path: Path) -> None:
+    plain = session.measure(Recipe.parse({"mixdown": 1, "target": "generic", "precision": "w4a4"}))
+    wanted = recipe(epochs=2, learning_rate=3e-3, range_rate=1e-2)
+    found = session.measure(wanted)
+    assert found["drop"]["value"] < plain["drop"]["value"] - 0.02 and found["sqnr_db"] > plain["sqnr_db"] + 0.3
+    step = found["steps"][-1]
+    assert step["training"]["best"] == 2 and "1500 samples of training" in step["changes"][0]
+    runs = session._rooms.runs
+    session.measure(wanted.set("candidates", ["w8a8", "w4a8"]))
+    assert session._rooms.runs == runs, "what is not looked at trains nothing again"
+    session.export(wanted, tmp_path)
+    certificate = session.verify(tmp_path)
+    parity = next(p for p in certificate["parity"] if p["optimizations"] is False)
+    assert parity["max_lsb"] <= 1 and parity["agreement"] == 1.0
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["recipe"]["steps"] == [], "what was trained is in the exported weights: nothing is trained twice"
+
+
+@pytest.mark.slow
+def test_the_command_survives_a_kill_and_gives_the_same_result(tmp_path: Path) -> None:
+    (tmp_path / "r.yaml").write_text("mixdown: 1\ntarget: generic\nprecision: w4a8\nsteps: [fold_batch_norm, {qat: {epochs: 3}}]\n")
+    rows = load_data(SAMPLE / "training.npz").take(range(600))
+    np.savez(tmp_path / "t.npz", image=rows.batch(0, 600)["image"], labels=rows.labels)
+    results = []
+    for out, killed in (("a", True), ("b", False)):
+        command = [sys.executable, "-m", "engine", "quantize", str(tmp_path / "r.yaml"), str(SAMPLE / "model.onnx"),
+                   "--evaluation", str(SAMPLE / "calibration.npz"), "--calibration", str(tmp_path / "t.npz"), "--training",
+                   str(tmp_path / "t.npz"), "--out", str(tmp_path / out), "--json", str(tmp_path / f"{out}.json"), "-q"]
+        if killed:
+            _kill_while_training(command, tmp_path)
+        subprocess.run(command, cwd=ROOT, check=False, capture_output=True)
+        found = json.loads((tmp_path / f"{out}.json").read_text())["report"]
+        curve = [(e["loss"], e["validation"]) for e in found["steps"][-1]["training"]["epochs"]]
+        results.append((found["quantized"], found["sqnr_db"], curve))
+    assert results[0] == results[1]
+
+
+def _kill_while_training(command: list[str], folder: Path) -> None:
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 90
+    while not list(folder.rglob("training_*.safetensors")) and time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.02)
+    time.sleep(0.2)
+    assert process.poll() is None, "the run ended before it could be killed"
+    process.send_signal(signal.SIGKILL)
+    process.wait()
