@@ -7,8 +7,10 @@ A change is a conversion that the device runs: it reads and writes each value of
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from engine.graph import Model
 from engine.quant.precision import DataType, Float, Int, Precision
@@ -55,28 +57,67 @@ class Edges:
 
     def types(self, precisions: Sequence[Precision]) -> dict[str, DataType]:
         """Set → its type."""
-        found: dict[str, DataType] = {}
-        for name in set(self.class_of.values()):
-            if name in self.pinned:
-                found[name] = self.pinned[name]
-                continue
-            own = [precisions[k].activations for k in self.readers.get(name, ()) if precisions[k] != FLOAT32]
-            asked = [*self.asked.get(name, ()), *own]
-            integers = [a for a in asked if isinstance(a, Int)]
-            found[name] = max(integers or asked, key=lambda a: a.bits, default=FLOAT32.activations)
-        return found
+        return {name: self.type_of(name, precisions) for name in set(self.class_of.values())}
+
+    def type_of(self, name: str, precisions: Sequence[Precision]) -> DataType:
+        """The type of one set."""
+        if name in self.pinned:
+            return self.pinned[name]
+        own = [precisions[k].activations for k in self.readers.get(name, ()) if precisions[k] != FLOAT32]
+        asked = [*self.asked.get(name, ()), *own]
+        integers = [a for a in asked if isinstance(a, Int)]
+        return max(integers or asked, key=lambda a: a.bits, default=FLOAT32.activations)
 
     def changes(self, precisions: Sequence[Precision]) -> list[str]:
         """The tensor of each change, in graph order; a tensor is there once for each conversion."""
-        types = self.types(precisions)
-        works: dict[str, DataType] = {}
+        return self._changes(self.nodes, self.types(precisions), precisions)
+
+    def near(self, layers: Sequence[int]) -> tuple[Node, ...]:
+        """The nodes whose conversions may depend on the precisions of these layers: those of the units that touch their tensors."""
+        touched = {name for k in layers for name in self._classes.get(k, ())}
+        units = {unit for name in touched for unit in self._units.get(name, ())}
+        return tuple(node for unit in sorted(units) for node in self._members[unit])
+
+    def charge_of(self, nodes: Sequence[Node], precisions: Sequence[Precision]) -> float:
+        """What the conversions at some nodes cost, in bit operations; the nodes are whole units."""
+        names = {self.class_of[t] for node in nodes for t in (*node.reads, *(made for made, _ in node.makes))}
+        found = self._changes(nodes, {name: self.type_of(name, precisions) for name in names}, precisions)
+        return float(CHARGE * sum(self.values.get(t, 0) for t in found))
+
+    @cached_property
+    def _classes(self) -> dict[int, list[str]]:
+        """Layer → the sets that it reads."""
+        found: dict[int, list[str]] = defaultdict(list)
+        for name, layers in self.readers.items():
+            for k in layers:
+                found[k].append(name)
+        return found
+
+    @cached_property
+    def _units(self) -> dict[str, list[str]]:
+        """Set → the units that read or make it."""
+        found: dict[str, list[str]] = defaultdict(list)
         for node in self.nodes:
+            for tensor in (*node.reads, *(made for made, _ in node.makes)):
+                found[self.class_of[tensor]].append(node.unit)
+        return found
+
+    @cached_property
+    def _members(self) -> dict[str, list[Node]]:
+        found: dict[str, list[Node]] = defaultdict(list)
+        for node in self.nodes:
+            found[node.unit].append(node)
+        return found
+
+    def _changes(self, nodes: Sequence[Node], types: Mapping[str, DataType], precisions: Sequence[Precision]) -> list[str]:
+        works: dict[str, DataType] = {}
+        for node in nodes:
             for tensor in node.reads:
                 kind = self._as_read(node, types[self.class_of[tensor]], precisions)
                 if node.unit not in works or kind.bits > works[node.unit].bits:
                     works[node.unit] = kind
         found = []
-        for node in self.nodes:
+        for node in nodes:
             have = [(t, types[self.class_of[t]]) for t in node.reads]
             found += [t for t, kind in have if self._as_read(node, kind, precisions) != kind]
             found += [t for t, unit in node.makes if unit in works and works[unit] != types[self.class_of[t]]]

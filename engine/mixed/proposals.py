@@ -14,7 +14,7 @@ import numpy as np
 from engine.mixed.points import points_of
 from engine.mixed.space import COLUMNS, Array, Choice, Space
 
-MOST = 600  # changed recipes that are looked at around one
+MOST = 24  # changes that save, and as many that cost, of which pairs are made
 _erf = np.vectorize(math.erf)
 
 
@@ -42,10 +42,10 @@ class Nearby:
                     singles.append(self._put(choice, number, way))
         if pairs is None:
             return singles
-        down = sorted((m for m in moves if m[0] > 0), key=lambda m: pairs[m[2]])
-        up = sorted((m for m in moves if m[0] < 0), key=lambda m: -pairs[m[2]])
-        both = [(a, b) for a in down for b in up if a[1] != b[1] and a[0] + b[0] > 0][: MOST]
-        return singles[:MOST] + [self._put(self._put(choice, a[1], a[2]), b[1], b[2]) for a, b in both]
+        down = sorted((m for m in moves if m[0] > 0), key=lambda m: pairs[m[2]])[:MOST]
+        up = sorted((m for m in moves if m[0] < 0), key=lambda m: -pairs[m[2]])[:MOST]
+        both = [(a, b) for a in down for b in up if a[1] != b[1] and a[0] + b[0] > 0]
+        return singles + [self._put(self._put(choice, a[1], a[2]), b[1], b[2]) for a, b in both]
 
     def _put(self, choice: Choice, group: int, way: int) -> Choice:
         found = list(choice)

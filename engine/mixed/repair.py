@@ -17,6 +17,7 @@ from engine.errors import BadInput
 from engine.mixed.belief import Belief
 from engine.mixed.goal import Goal
 from engine.mixed.proposals import Nearby, improves, keeps
+from engine.mixed.settle import settle
 from engine.mixed.solve import Solver
 from engine.mixed.space import COLUMNS, SCORE, Array, Choice, Space
 from engine.mixed.trial import Measure, Tell, Trial
@@ -111,9 +112,9 @@ class Repair:
             starts += self._solved(space, goal, [t.choice for t in best if t.space == space])
         top, found = least, None
         for space, start in dict.fromkeys(starts):
-            choice = start
+            choice, rates = start, self._rates(space, start)
             for _ in range(CLIMBS + 1):
-                near = [choice, *self._near[space].around(choice, self._rates(space, choice))]
+                near = [choice, *self._near[space].around(choice, rates)]
                 values = worth(space, np.array(near))
                 fresh = np.array([(space, c) not in self.trials for c in near])
                 values = np.where(fresh, values, 0.0)
@@ -123,13 +124,14 @@ class Repair:
                 top, found, choice = float(values[at]), (space, near[at]), near[at]
         return found
 
-    def _solved(self, space: int, goal: Goal, near: Sequence[Choice]) -> list[Proposal]:
+    def _solved(self, space: int, goal: Goal, beside: Sequence[Choice]) -> list[Proposal]:
         """The solver's answers in one space, by scores that hold at what was measured near by, and at the answer itself."""
         found: list[Proposal] = []
-        choice = near[0] if near else self._nearest(space, goal)
+        choice = beside[0] if beside else self._nearest(space, goal)
         for _ in range(2):
             try:
-                choice = Solver([self.belief.around(space, choice)]).fast(goal).solution.choice
+                near = self.belief.around(space, choice)
+                choice = settle(near, Solver([near]).fast(goal).solution.choice, goal)
             except BadInput:
                 break
             found.append((space, choice))

@@ -13,7 +13,7 @@ from engine.mixed.points import points_of
 from engine.mixed.space import COLUMNS, SCORE, Array, Choice, Space
 
 SWEEPS = 3
-MOST_GROUPS = 400
+MOST_GROUPS = 2000
 
 
 def settle(space: Space, choice: Choice, goal: Goal) -> Choice:
@@ -46,15 +46,18 @@ def _better(space: Space, now: list[int], places: tuple[int, ...], ways: tuple[C
         return found
 
     own = tuple(now[p] for p in places)
-    have = values(own)
+    have, nodes = values(own), space.edges.near(places)
+    if not nodes:
+        return totals
+    precisions = [space.places[i].options[o].precision for i, o in enumerate(now)]
     best, least, after = own, np.inf, totals
     for way in dict.fromkeys((own, *ways)):
         would = totals - have + values(way)
         if way != own and not (would <= bounds).all():
             continue
         for place, option in zip(places, way, strict=True):
-            now[place] = option
-        cost = float(would @ aim) + worth * space.edges.charge([space.places[i].options[o].precision for i, o in enumerate(now)])
+            precisions[place] = space.places[place].options[option].precision
+        cost = float(would @ aim) + worth * space.edges.charge_of(nodes, precisions)
         if cost < least - 1e-12 * abs(least if np.isfinite(least) else 0):
             best, least, after = way, cost, would
     for place, option in zip(places, best, strict=True):
