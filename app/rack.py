@@ -52,8 +52,15 @@ def caption(precision: str) -> str:
 
 
 def blocks(layers: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The innermost block around each layer, as the graph calls it too; where there is none its module."""
-    return [chain[-1] if chain else module_of(layer) for chain, layer in zip(block_chains(layers), layers, strict=True)]
+    """The block of each layer, by the names that the graph uses too; where there is none its module.
+
+    The inner block where inner blocks make up all of the outer one, as attention and MLP do; else the outer one, so that a
+    gate in the middle of a block does not tear it apart.
+    """
+    chains = block_chains(layers)
+    whole = {chain[0] for chain in chains if chain} - {chain[0] for chain in chains if len(chain) == 1}
+    return [(chain[-1] if chain[0] in whole else chain[0]) if chain else module_of(layer)
+            for chain, layer in zip(chains, layers, strict=True)]
 
 
 def graph(bench: Bench) -> Data:

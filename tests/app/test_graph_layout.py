@@ -187,6 +187,8 @@ def test_the_rack_and_the_graph_call_blocks_alike() -> None:
     found = pictures.chains_of(drawing)
     assert [c[-1] if c else n["name"] for c, n in zip(found[1:19], drawing["nodes"][1:19], strict=True)] == blocks(drawing["nodes"][1:19])
     assert found[2] == ("encoder.layer.0", "encoder.layer.0.attn") == found[19], "an op is where its module is"
+    parts = [f"b.{k}.{part}" for k in range(3) for part in ("expand", "se.fc1", "se.fc2", "project")]
+    assert blocks([{"name": n, "module": n} for n in ["stem", *parts]]) == ["stem", *(n[:3] for n in parts)], "a gate tears no block apart"
 
 
 def test_a_hopeless_tangle_is_refused() -> None:
