@@ -131,7 +131,7 @@ def load(client: Any, project: str, current: int = -1, solo: Sequence[int] = ())
                  stopped=client.worker_stopped(project), scored=client.latest_any(project, "sensitivity") is not None,
                  exported=client.latest(project, "quantize", recipe, out=export_folder(recipe)) is not None,
                  calibrated=client.latest(project, "calibrate", recipe),
-                 before=report or client.latest_any(project, "measure"),
+                 before=report or _last(client, project),
                  resolved_before=resolved or client.latest_any(project, "resolve"))
 
 
@@ -141,6 +141,19 @@ def _audition(recipe: str, layers: Sequence[Result], solo: Sequence[int]) -> str
         return recipes.write(recipes.audition(recipes.read(recipe), layers, places)) if places else ""
     except BadInput:
         return ""
+
+
+def _last(client: Any, project: str) -> Result | None:
+    """The newest report of a recipe. What was only auditioned, with all other layers in float, says nothing of the recipes after it."""
+    newest: Result | None = client.latest_any(project, "measure")
+    if newest is None or not _auditioned(newest):
+        return newest
+    earlier = (client.report(run.id) for run in reversed(client.runs(project, "measure")))
+    return next((report for report in earlier if report is not None and not _auditioned(report)), None)
+
+
+def _auditioned(report: Result) -> bool:
+    return recipes.base(report.get("recipe") or {}) == "fp32"
 
 
 def wanted(bench: Bench) -> list[tuple[str, dict[str, Any]]]:

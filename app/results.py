@@ -80,11 +80,12 @@ class Results:
 
 
 def thumbnail_writer(store: Store) -> Callable[[Job, dict[str, Any]], None]:
-    """Keeps a small picture of the last measured recipe with its project, for the project's card; of the resolved one where
-    nothing can be measured."""
+    """Keeps a small picture of the recipe with its project, for the project's card, once it is measured; of the resolved one where
+    nothing can be measured. Auditions, and recipes that are measured to be compared, leave it alone."""
     def write(job: Job, value: dict[str, Any]) -> None:
         seen = thumbnail(value)
-        if job.verb == "measure" or (job.verb == "resolve" and seen["layers"] and _unmeasured(store, job.project)):
+        own = job.args.get("recipe") == store.history.current(job.project).recipe
+        if (job.verb == "measure" and own) or (job.verb == "resolve" and seen["layers"] and _unmeasured(store, job.project)):
             store.projects.update(job.project, thumbnail=seen)
     return write
 

@@ -151,7 +151,7 @@ class CannedSession:
                 "quantized": {"metric": "top1", "value": 0.924 - noise, "ci95": [0.924 - noise - half, 0.924 - noise + half]},
                 "drop": {"value": noise, "ci95": ends, "flips_lost": lost, "flips_won": 6}, "sqnr_db": 24.0, "agreement": 0.97,
                 "layers": layers, "cost": {"size_bytes": sum(r["size_bytes"] for r in rows), "fp32_size_bytes": self._total() * 4},
-                "seconds": 0.4, "samples": seen, "fingerprint": recipe.fingerprint()}
+                "seconds": 0.4, "samples": seen, "fingerprint": recipe.fingerprint(), "recipe": recipe.to_dict()}
 
     def _total(self) -> int:
         return sum(x["params"] for x in self.layers)
