@@ -30,7 +30,7 @@ class Gptq:
     """Settings of `gptq`."""
 
     samples: int = setting(512, "Calibration samples that are used; more cost time in proportion and overfit less.", 1, 100_000)
-    rows: int = setting(16_384, "Input positions (pixels, tokens) of one layer that are used; more cost time.", 64, 10_000_000)
+    rows: int = setting(32_768, "Input positions (pixels, tokens) of one layer that are used; more cost time.", 64, 10_000_000)
     float_target: bool = setting(True, "Aim at the float output from what the layers before have left, not at the float weight.")
     clip_candidates: int = setting(20, "Ranges tried for each scale, as even shares of the full one; 1 keeps the full range.", 1, 200)
     damping: float = setting(0.01, "Added to the moments' diagonal, in units of its mean; higher means more caution.", 1e-6, 100.0)

@@ -163,20 +163,23 @@ class Moments:
 
 
 def gather(step: LayerStep, samples: int, rows: int, seed: int, budget_bytes: int) -> Moments:
-    """The moments of a layer over its batches.
-
-    Args:
-        samples: of the data in all.
-        rows: about how many rows are used; where the layer has more, positions are drawn anew for every batch, by `seed`.
-    """
+    """The moments of a layer over its batches; arguments as for `positions_of`."""
     moments = Moments(step, budget_bytes)
     for batch in step.batches():
-        positions = step.form.positions(batch.x.shape, batch.y_float.shape)
-        each = max(rows // max(samples, 1), 1)
-        chosen = None
-        if each < positions:
-            generator = torch.Generator().manual_seed(seed * 1_000_003 + batch.index)
-            spread = (torch.arange(each) + torch.rand(each, generator=generator)) * (positions / each)  # one in each stretch
-            chosen = spread.long().clamp(max=positions - 1)
-        moments.add(batch, chosen)
+        moments.add(batch, positions_of(step, batch, samples, rows, seed))
     return moments
+
+
+def positions_of(step: LayerStep, batch: Batch, samples: int, rows: int, seed: int) -> Tensor | None:
+    """The positions of each sample that are used; None uses all.
+
+    Where a layer has more than `rows` in all `samples`, they are drawn anew for every batch, one in each of as many equal stretches:
+    drawn freely they cover the output unevenly, which cost 3 dB.
+    """
+    positions = step.form.positions(batch.x.shape, batch.y_float.shape)
+    each = max(rows // max(samples, 1), 1)
+    if each >= positions:
+        return None
+    generator = torch.Generator().manual_seed(seed * 1_000_003 + batch.index)
+    spread = (torch.arange(each) + torch.rand(each, generator=generator)) * (positions / each)
+    return spread.long().clamp(max=positions - 1)

@@ -17,115 +17,31 @@ is left, leaves the simulation as it was. Layers that were finished are in `sim.
 """
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
-import onnx_ir
-import onnxruntime
 import torch
 from torch import Tensor
 
-from engine.graph.layers import Layer, weight_index
+from engine.graph.layers import Layer
 from engine.progress import Progress, part, silent
 from engine.ptq.carried import Shelf
 from engine.ptq.lane import Lane, replaced
-from engine.ptq.matrix import FORMS, MatrixForm
+from engine.ptq.layer_keys import LayerKeys, packed, unpacked
+from engine.ptq.layer_step import Batch, Facts, LayerStep
+from engine.ptq.matrix import FORMS
 from engine.ptq.weights import BIASED, bias_array, bias_value, can_bias, set_bias, set_constant
 from engine.quant.encoding import Encoding
-from engine.quant.grid import Grid
 from engine.quant.methods import MinMax
 from engine.quant.precision import Int
 from engine.sim.calibration import Samples, fixed_batch
 from engine.sim.padding import Padding
 from engine.sim.quantization import FLOAT
 from engine.sim.quantsim import QuantSim
-from engine.targets import WeightPlan
 
+__all__ = ["Batch", "LayerStep", "LayerWalk"]
 BUDGET = 512 * 1024**2  # bytes of carried tensors that stay in memory
 RUN_BYTES, MAX_BATCH = 8 * 1024**2, 32  # the largest tensor of one run stays in the cache
-Facts = Mapping[str, float]
-
-
-@dataclass(frozen=True)
-class Batch:
-    """What one layer reads and makes for the samples `start`..`stop`; `real` marks tokens that are no padding [batch, tokens]."""
-
-    index: int
-    start: int
-    stop: int
-    x: Tensor
-    x_float: Tensor
-    y_float: Tensor
-    real: Tensor | None
-
-
-class LayerStep:
-    """One layer of a walk.
-
-    Attributes:
-        layer: what it is; `node` is its node in the graph that is being changed.
-        index: its place among the `count` layers of the walk, from 0.
-        plan: what the recipe asks of its weight.
-        form: the layer as a matrix.
-        weight: the float weight, in its ONNX shape.
-        encoding: the grid that the simulation has for it at present; `fixed` says that it came from outside and has to stay.
-        bias: float64 [channels], what is added to the output at present.
-        inside: whether `y_float` has that bias in it (behind a MatMul it is added by another node).
-        can_bias: whether `put` takes a bias.
-        kept: facts of an earlier run that finished this layer, which is then done; else None.
-    """
-
-    def __init__(self, walk: LayerWalk, layer: Layer, index: int, count: int) -> None:
-        self._walk, self.layer, self.index, self.count = walk, layer, index, count
-        self.node: onnx_ir.Node = walk.model.nodes[layer.name]
-        self.plan: WeightPlan = walk.plan.weights[layer.weight]
-        self.form = MatrixForm.of(walk.model, layer)
-        self.weight = torch.from_numpy(np.array(walk.float_model.constant(layer.weight), dtype=np.float32))
-        self.encoding: Encoding = walk.sim.quantization.constants[layer.weight]
-        self.fixed = layer.weight in walk.sim.fixed
-        outputs = self.form.outputs * (self.form.groups if layer.op_type in BIASED else 1)
-        self.bias = bias_array(self.node, outputs)
-        self.inside = layer.op_type in BIASED
-        self.can_bias = walk.biases and _own_bias(self.node)
-        self.kept: dict[str, float] | None = None
-        self.key = ""
-        self._source = str(self.node.inputs[1 - (weight_index(self.node) or 0)].name)  # type: ignore[union-attr]
-
-    def batches(self) -> Iterator[Batch]:
-        """What the layer reads and makes, batch by batch; may be asked for again."""
-        walk, name = self._walk, self.layer.name
-        quantized, floats = walk.quantized, walk.floats
-        self.tell(0.0, f"{name}: bringing its input up")
-        quantized.move(quantized.place[name], lambda share: self.tell(0.3 * share, f"{name}: its input in the quantized graph"))
-        floats.move(floats.place[name])
-        stop = walk.next_place(self.index)
-        for i, values in floats.look(stop, self.layer.output):
-            begin, end = walk.spans[i]
-            self.tell(0.3 + 0.5 * i / len(walk.spans), f"{name}: sample {begin} of {len(walk.data)}")
-            x = _tensor(quantized.values(i)[self._source])
-            yield Batch(i, begin, end, x, _tensor(values[self._source]), _tensor(values[self.layer.output]), walk.real(i))
-
-    def put(self, weight: Tensor | None = None, encoding: Encoding | None = None, bias: Tensor | np.ndarray | None = None,
-            facts: Facts | None = None) -> None:
-        """The layer's result, which the rest of the walk stands on and a later run finds again.
-
-        Args:
-            weight: float32 in ONNX shape, on the grid of `encoding`.
-            encoding: to be pinned; without it the simulation's stays.
-            bias: float [channels]; only where `can_bias`.
-            facts: numbers for the report.
-        """
-        self._walk.apply(self, weight, encoding, bias)
-        self._walk.keep(self, weight, encoding, bias, facts or {})
-
-    def tell(self, share: float, words: str) -> None:
-        """Progress inside the layer; raises `Cancelled` when the user asks to stop."""
-        part(self._walk.progress, self.index / self.count, (self.index + 1) / self.count)(
-            share, f"{self._walk.title}{words} ({self.index + 1} of {self.count})")
 
 
 class LayerWalk:
@@ -150,7 +66,7 @@ class LayerWalk:
         self.float_model, self.model = sim.model, sim.model.clone()
         self.skipped: list[str] = []
         self._pins: dict[str, Encoding] = {}
-        self._changed = False
+        self._edited = False
         self.layers = self._chosen()
         if biases:
             self._own_biases()
@@ -160,20 +76,18 @@ class LayerWalk:
         self.shelf = Shelf(budget_bytes)
         self._padding = Padding.of(sim.model)
         self._signature = signature
-        self._digest = hashlib.sha256()
-        self._hashed = 0
 
     def __iter__(self) -> Iterator[LayerStep]:
         if not self.layers:
             return
         self._lanes()
-        self._begin_digest()
+        self._keys = LayerKeys(self.quantized, self._signature, getattr(self.data, "sha256", ""), self.spans)
         try:
             for index, layer in enumerate(self.layers):
                 step = LayerStep(self, layer, index, len(self.layers))
                 self._restore(step)
                 yield step
-                self._digest.update(self._content(layer).encode())
+                self._finish(layer)
             self._swap()
         finally:
             self.shelf.close()
@@ -200,23 +114,14 @@ class LayerWalk:
             self.quantized.quantization = replaced(self.quantized.quantization, {step.layer.weight: encoding})
         if bias is not None:
             set_bias(self.model, step.node, np.asarray(bias))
-        self._changed |= any(one is not None for one in (weight, encoding, bias))
+        self._edited |= weight is not None or bias is not None
 
     def keep(self, step: LayerStep, weight: Tensor | None, encoding: Encoding | None, bias: Tensor | np.ndarray | None,
              facts: Facts) -> None:
         """Hands a result to the cache."""
         cache = self._owner.kept
-        if cache is None or not step.key:
-            return
-        arrays: dict[str, np.ndarray] = {"facts": np.frombuffer(json.dumps(dict(facts)).encode(), np.uint8)}
-        if weight is not None:
-            arrays["weight"] = weight.detach().to(torch.float32).numpy()
-        if encoding is not None and encoding.grid is not None and encoding.scale is not None and encoding.zero_point is not None:
-            arrays |= {"scale": encoding.scale.numpy(), "zero_point": encoding.zero_point.numpy(),
-                       "symmetry": np.frombuffer(encoding.grid.symmetry.encode(), np.uint8)}
-        if bias is not None:
-            arrays["bias"] = np.asarray(bias)
-        cache.put(step.key, arrays)
+        if cache is not None and step.key:
+            cache.put(step.key, packed(weight, encoding, bias, facts))
 
     # ---- making
     def _chosen(self) -> list[Layer]:
@@ -273,78 +178,32 @@ class LayerWalk:
         self.quantized = Lane("quantized", self.model, own, level, self.shelf, self.data, self.spans, last)
 
     def _swap(self) -> None:
-        """The simulation gets the changed graph and its pins."""
-        if not self._changed:
-            return
-        self._owner.model = self.model
-        self._owner.graph_changed()
+        """The simulation gets the changed graph and its pins; where grids alone have changed, its graph stays."""
+        if self._edited:
+            self._owner.model = self.model
+            self._owner.graph_changed()
         for name, encoding in self._pins.items():
             self._owner.pin(name, encoding)
 
-    # ---- kept layers
-    def _begin_digest(self) -> None:
-        data = getattr(self.data, "sha256", "")
-        versions = (torch.__version__, onnxruntime.__version__)
-        self._digest.update(json.dumps([self._signature, data, self.spans, versions, str(self.quantized.level)]).encode())
-
     def _restore(self, step: LayerStep) -> None:
         """Gives the step its key and, where an earlier run finished it, its result."""
-        self._hash_nodes(self.quantized.place[step.layer.name] + 1)
-        self._digest.update(repr((step.layer.name, step.plan, step.encoding.key(), step.fixed)).encode())
         cache = self._owner.kept
         if cache is None or not getattr(self.data, "sha256", ""):
             return
-        step.key = self._digest.hexdigest()[:40]
+        step.key = self._keys.key(step.layer.name, repr((step.plan, step.encoding.key(), step.fixed)))
         found = cache.get(step.key)
         if found is not None:
-            self._put_back(step, found)
+            weight, encoding, bias, facts = unpacked(found, step.plan)
+            self.apply(step, weight, encoding, bias)
+            step.kept = facts
 
-    def _put_back(self, step: LayerStep, found: Mapping[str, np.ndarray]) -> None:
-        encoding = None
-        if "scale" in found:
-            assert isinstance(step.plan.dtype, Int)
-            grid = Grid(step.plan.dtype.bits, found["symmetry"].tobytes().decode())  # type: ignore[arg-type]
-            encoding = Encoding(step.plan.dtype, step.plan.granularity, grid, torch.from_numpy(found["scale"]),
-                                torch.from_numpy(found["zero_point"]))
-        weight = torch.from_numpy(found["weight"]) if "weight" in found else None
-        self.apply(step, weight, encoding, found.get("bias"))
-        step.kept = json.loads(found["facts"].tobytes())
-
-    def _hash_nodes(self, stop: int) -> None:
-        """Nodes, constants and encodings up to `stop` into the digest: what a layer's input depends on."""
-        quantization = self.quantized.quantization
-        for name in self.quantized.order[self._hashed:stop]:
-            node = self.model.nodes[name]
-            self._digest.update(onnx_ir.serde.serialize_node(node).SerializeToString(deterministic=True))
-            for value in (*node.inputs, *node.outputs):
-                if value is None:
-                    continue
-                if value.const_value is not None:
-                    self._digest.update(np.ascontiguousarray(value.const_value.numpy()).tobytes())
-                encoding: Any = quantization.activations.get(str(value.name)) or quantization.constants.get(str(value.name))
-                self._digest.update(b"" if encoding is None else encoding.key().encode())
-        self._hashed = stop
-
-    def _content(self, layer: Layer) -> str:
-        """What a finished layer is now."""
-        digest = hashlib.sha256()
-        for value in (self.model.graph.initializers[layer.weight], bias_value(self.model.nodes[layer.name])):
-            if value is not None and value.const_value is not None:
-                digest.update(np.ascontiguousarray(value.const_value.numpy()).tobytes())
-        encoding = self._pins.get(layer.weight)
-        return digest.hexdigest() + ("" if encoding is None else encoding.key())
+    def _finish(self, layer: Layer) -> None:
+        """What the layer is now is part of the keys of those behind it."""
+        if self._owner.kept is not None:
+            values = [self.model.graph.initializers[layer.weight], bias_value(self.model.nodes[layer.name])]
+            self._keys.add(values, self._pins.get(layer.weight))
 
 
 def _channels(layer: Layer) -> int:
     """How many values a bias of the layer has."""
     return layer.output_shape[1] if layer.op_type in ("Conv", "ConvTranspose") else layer.output_shape[-1]
-
-
-def _own_bias(node: onnx_ir.Node) -> bool:
-    value = bias_value(node)
-    return can_bias(node) and value is not None and len(value.uses()) == 1
-
-
-def _tensor(value: onnxruntime.OrtValue) -> Tensor:
-    """The value as a torch tensor on the same memory."""
-    return torch.from_numpy(value.numpy())
