@@ -1,17 +1,16 @@
 """The frame of every page: sheet, readout bar, jobs tray and failure box, and the polling while a job runs."""
 from __future__ import annotations
 
-import dataclasses
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
 
 import streamlit as st
 
 from app import bench as benches
-from app import choices, curves, guide, markup, notices, press, recipes, slots, state, tour, tray
+from app import choices, curves, guide, markup, notices, pace, press, recipes, slots, state, tour, tray
 from app.bench import Bench
 from app.components.readout import readout
 from app.forecast import forecast
@@ -20,12 +19,6 @@ from app.theme import page_css
 from engine.errors import MixdownError
 
 LOG = logging.getLogger(__name__)
-POLL = 0.25
-QUICK = 0.2  # while a measurement runs, which somebody waits for
-LOOK = 0.15  # seconds that a look waits for news: less than the pace, so that looks do not pile up
-SENT = 0.05  # seconds in which what was drawn has surely been sent
-PATIENCE = 0.25  # seconds that a page waits for a warm worker's first figures, to be drawn once with them and not twice
-IDLE = 3.0  # seconds between looks while nothing runs: another window may have edited, the worker may have died
 Data = dict[str, Any]
 
 
@@ -66,14 +59,12 @@ def frame(page: str) -> Bench | None:
     if page != "projects" and found is None:
         go("projects")
         st.rerun()
-    live = found is not None and bool(found.active)
     busy = bool(state.client().active_jobs())
     st.session_state["whole"] = True
-    pace = QUICK if found is not None and found.measuring is not None else POLL
     with st.container(key="bar"):
-        st.fragment(_bar, run_every=pace if live else IDLE)(page, found)
+        st.fragment(_bar, run_every=pace.of_bar(found))(page, found)
     with st.sidebar:
-        st.fragment(tray.draw, run_every=POLL * 2 if busy else IDLE)(found)
+        st.fragment(tray.draw, run_every=pace.POLL * 2 if busy else pace.IDLE)(found)
     notices.draw(found)
     tour.draw(page, found)
     return found
@@ -90,8 +81,7 @@ def _opened(page: str) -> Bench | None:
         solo = desk.solo if page == "desk" else ()
         found = benches.load(client, project, desk.current, solo)
         begun = benches.ensure(client, found)
-        if begun and client.worker_warm(project):
-            client.wait_for(begun, PATIENCE, lambda job: benches.seen(job) > 0)
+        pace.first_figures(client, project, begun)
         if begun:
             found = benches.load(client, project, desk.current, solo)
         found = curves.learned(client, found)
@@ -102,20 +92,6 @@ def _opened(page: str) -> Bench | None:
     return found
 
 
-def pulse(client: Any, found: Bench) -> tuple[Bench, bool]:
-    """The bench with its jobs as they are now, and whether anything changed that the page shows."""
-    jobs = sorted(client.jobs(found.project.id), key=lambda j: -j.id)
-    shape = _shape(jobs)
-    same = (shape == _shape(found.jobs) and client.state(found.project.id).recipe == found.recipe
-            and client.worker_stopped(found.project.id) == found.stopped)
-    return dataclasses.replace(found, jobs=jobs), not same
-
-
-def _shape(jobs: Sequence[Any]) -> list[tuple[int, str]]:
-    """What of the jobs the page below the bar depends on; that one has begun shows in the bar alone."""
-    return [(j.id, "active" if j.state in ("queued", "running") else j.state) for j in jobs]
-
-
 def _bar(page: str, found: Bench | None) -> None:
     """The bar; alone while it polls, or as the first part of the whole page.
 
@@ -124,8 +100,8 @@ def _bar(page: str, found: Bench | None) -> None:
     whole, again = st.session_state.pop("whole", False), st.session_state.pop(press.PRESSED, False)
     if found is not None:
         if not whole and not again:
-            _news(state.client(), st.session_state.get("bench"))
-        found, changed = pulse(state.client(), found)
+            pace.news(state.client(), st.session_state.get("bench"), st.session_state.get("looked", 0.0))
+        found, changed = pace.pulse(state.client(), found)
         st.session_state["bench"] = found
         again = again or changed
     if again and not whole:
@@ -134,16 +110,6 @@ def _bar(page: str, found: Bench | None) -> None:
         st.session_state["again"] = again
     readout(bar_data(page, found), _on_bar)
     st.session_state["looked"] = time.monotonic()
-
-
-def _news(client: Any, shown: Bench | None) -> None:
-    """While a measurement runs: waits a moment for it to tell more than the bar shows, so that it is drawn as soon as it does.
-
-    When a look begins, Streamlit drops what the one before has drawn and not sent yet: one that follows at once draws it again.
-    """
-    job = None if shown is None else shown.measuring
-    if job is not None and time.monotonic() - st.session_state.get("looked", 0.0) > SENT:
-        client.wait_for([job.id], LOOK, lambda now: benches.seen(now) != benches.seen(job))
 
 
 def bar_data(page: str, found: Bench | None) -> Data:

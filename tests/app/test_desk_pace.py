@@ -9,10 +9,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from app import shell, state
+from app import pace, shell, state
 from app.client import Client
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -93,23 +92,21 @@ def test_a_move_is_drawn_once_with_figures_of_a_warm_worker(client: Client, tmp_
     client.edit(name, MOVED, "a move")
     test.run()
     assert not test.exception
-    assert waits[0] == (["resolve", "measure", "layer"], shell.PATIENCE)
+    assert waits[0] == (["resolve", "measure", "layer"], pace.PATIENCE)
     assert shown[0] == (True, True), "the first drawing has both"
 
 
-def test_a_look_waits_for_news_unless_it_follows_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_look_waits_for_news_unless_it_follows_at_once() -> None:
     waits: list[tuple[list[int], float, Any]] = []
     watched = SimpleNamespace(wait_for=lambda *given: waits.append(given))
     job = SimpleNamespace(id=7, partial={"samples": 256})
     shown = SimpleNamespace(measuring=job)
-    looked = {"looked": time.monotonic() - 1.0}
-    monkeypatch.setattr(st, "session_state", looked)
-    shell._news(watched, shown)  # type: ignore[arg-type]
+    before = time.monotonic() - 1.0
+    pace.news(watched, shown, before)  # type: ignore[arg-type]
     (numbers, timeout, enough), = waits
-    assert numbers == [7] and timeout == shell.LOOK < shell.QUICK
+    assert numbers == [7] and timeout == pace.LOOK < pace.QUICK
     assert not enough(job) and enough(SimpleNamespace(partial={"samples": 512}))
-    looked["looked"] = time.monotonic() + 1.0
-    shell._news(watched, shown)  # type: ignore[arg-type]
-    shell._news(watched, SimpleNamespace(measuring=None))  # type: ignore[arg-type]
-    shell._news(watched, None)
+    pace.news(watched, shown, time.monotonic() + 1.0)  # type: ignore[arg-type]
+    pace.news(watched, SimpleNamespace(measuring=None), before)  # type: ignore[arg-type]
+    pace.news(watched, None, before)
     assert len(waits) == 1
