@@ -2,10 +2,12 @@
 
 Each layer of a sample is moved in turn (and some moves are taken back): a move is written to the history, and `resolve`, `measure`
 and `layer` are asked for, as the page does. Goals: first value within 0.4 s; all 2,000 samples within 1 s at the median layer and
-2 s at the earliest. Then an edit of a 300-layer net in one process, step by step.
+2 s at the earliest. `others_cores` is what other programs took meanwhile: a busy machine is slower, the CPU seconds per move (this
+process and the worker) hardly change. Then an edit of a 300-layer net in one process, step by step.
 """
 from __future__ import annotations
 
+import os
 import statistics
 import sys
 import tempfile
@@ -16,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from app.client import Client
+from benchmarks.cpu import Meter
 from engine.recipe import Recipe
 
 SAMPLES = ("fashion_mobilenet", "fashion_vit")
@@ -65,8 +68,10 @@ def sample_rows(name: str, quick: bool) -> list[Row]:
     """One row: percentiles over the layers."""
     with tempfile.TemporaryDirectory() as home:
         desk = Desk(Path(home), name)
+        meter = Meter(own=os.getpid())
         moves = [(layer, "w4a8") for layer in desk.layers] + ([] if quick else [(layer, "w8a16") for layer in desk.layers])
         found = [desk.move(*move) for move in moves]
+        spent = meter.spent()
         desk.client.shutdown()
     firsts, fulls = [f[0] for f in found], [f[1] for f in found]
     cuts = [f[2]["kept_cuts"] for f in found]
@@ -75,7 +80,9 @@ def sample_rows(name: str, quick: bool) -> list[Row]:
              "full_p50": percentile(fulls, 50), "full_p95": percentile(fulls, 95), "goal_full": 1.0,
              "earliest_full": round(fulls[0], 2), "goal_earliest": 2.0,
              "hit_rate": round(statistics.mean(c["hit_rate"] for c in cuts), 2),
-             "work_skipped": round(statistics.mean(c["skipped"] for c in cuts), 2), "kept_mb": round(max(c["bytes"] for c in cuts) / 1e6)}]
+             "work_skipped": round(statistics.mean(c["skipped"] for c in cuts), 2), "kept_mb": round(max(c["bytes"] for c in cuts) / 1e6),
+             "cpu_s_per_move": round(spent["own"] / len(found), 2), "others_cores": round(spent["others"] / spent["wall"], 2),
+             "load": round(os.getloadavg()[0], 1)}]
 
 
 def percentile(values: list[float], share: float) -> float:
