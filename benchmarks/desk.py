@@ -35,7 +35,8 @@ class Desk:
         self.project = project.id
         self.base = Recipe.from_yaml(self.client.open(self.project).recipe)
         self.layers = [str(x["name"]) for x in self.result("open", {})["layers"]]
-        self.result("measure", {"recipe": self.base.to_yaml()})
+        for verb in ("measure", "ready"):  # a sample's first figures are known: as the page does, the worker is made ready for a move
+            self.result(verb, {"recipe": self.base.to_yaml()})
 
     def result(self, verb: str, args: dict[str, Any]) -> dict[str, Any]:
         job = self.client.wait(self.client.submit(self.project, verb, args), 300)
