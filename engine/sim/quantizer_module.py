@@ -34,7 +34,8 @@ class Quantizer(nn.Module):
         self.start: Tensor
         self.register_buffer("start", encoding.scale.to(device))
         self.ratio = nn.Parameter(torch.ones_like(encoding.scale, device=device), requires_grad=ranges != "fixed")
-        moves = ranges == "lsq" and not encoding.grid.symmetric
+        inside = (encoding.zero_point > encoding.grid.qmin) & (encoding.zero_point < encoding.grid.qmax)
+        moves = ranges == "lsq" and not encoding.grid.symmetric and bool(inside.any())  # what has one sign keeps its end at zero
         self.first: Tensor
         self.register_buffer("first", encoding.zero_point.to(device, torch.float32))
         self.shift = nn.Parameter(torch.zeros_like(encoding.scale, device=device), requires_grad=moves)
