@@ -207,7 +207,7 @@ def _named(part: Data | None) -> tuple[str, Data | None]:
 
 @dataclass(frozen=True)
 class Known:
-    """Scores as `prediction.scores_for` gives them, the curve, and the metric's unit."""
+    """Scores as `curves.scores_for` gives them, the curve, and the metric's unit."""
 
     found: tuple[str, Mapping[str, Mapping[str, float]]] | None
     curve: Mapping[str, Any] | None
