@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
 import numpy as np
 
@@ -29,8 +30,8 @@ def qat(sim: QuantSim, data: Samples | None, config: Qat, progress: Progress) ->
 
 
 def _key(sim: QuantSim, data: Dataset, config: Qat) -> str:
-    """Names what a run depends on."""
-    digest = hashlib.sha256(f"{config}|{data.sha256}|{_content(sim.model)}".encode())
+    """Names what a run depends on. Where it is stopped does not count: a run that goes further goes on from there."""
+    digest = hashlib.sha256(f"{replace(config, stop_after=0)}|{data.sha256}|{_content(sim.model)}".encode())
     for name, encoding in sorted({**sim.quantization.activations, **sim.quantization.constants}.items()):
         digest.update(f"{name}={encoding.key()}".encode())
     return digest.hexdigest()[:24]

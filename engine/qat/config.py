@@ -11,6 +11,7 @@ class Qat:
     """Settings of a training run; the form on the screen and `--help` are made from them."""
 
     epochs: int = setting(4, "Passes over the training data.", 1, 1000)
+    stop_after: int = setting(0, "End after this many epochs although the schedule is made for all of them; 0 runs all.", 0, 1000)
     batch: int = setting(128, "Samples per step of the optimizer's gradient.", 1, 65536)
     learning_rate: float = setting(1e-3, "Step size for weights at the schedule's top.", 0.0, 10.0)
     range_rate: float = setting(1e-3, "Step size for ranges, relative to their first value.", 0.0, 10.0)

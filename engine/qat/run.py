@@ -17,6 +17,7 @@ from engine.qat.batches import Batch, Batches
 from engine.qat.checkpoints import Checkpoints, flat_optimizer, restore_optimizer
 from engine.qat.config import Qat
 from engine.qat.figures import Epoch, Training
+from engine.qat.held_out import Held, Judge, score_name
 from engine.qat.losses import Loss, Teacher
 from engine.qat.optimizers import make_optimizer, make_schedule
 from engine.sim.quantsim import QuantSim
@@ -40,7 +41,9 @@ class Run:
         self.updates = max(1, -(-self.batches.steps // config.accumulate))
         self.schedule = make_schedule(self.optimizer, config, self.updates * config.epochs)
         self.average = Average(self.module, config.ema)
-        self.training = Training()
+        self.training = Training(metric=score_name(sim.model, data))
+        self.judge = lambda: Judge(sim.model, data, self.loss)
+        self.limit = min(config.stop_after or config.epochs, config.epochs)
         self.best = self._weights()
         self.last_good = self._state()
         self.retreats = 0
@@ -49,9 +52,10 @@ class Run:
         """All epochs that are still to run."""
         if math.isnan(self.training.start):
             progress(0.0, "Training: the loss before the first step")
-            self.training.start = self._validation(progress, 0.0)
+            held = self._validation(progress, 0.0)
+            self.training.start, self.training.start_score, self.training.float_score = held.loss, held.score, held.float_score
             self._finished()
-        while len(self.training.epochs) < self.config.epochs and not self._patience_is_over():
+        while len(self.training.epochs) < self.limit and not self._patience_is_over():
             self._epoch(len(self.training.epochs) + 1, progress)
             if watch is not None:
                 watch(self.training)
@@ -59,15 +63,15 @@ class Run:
     def _epoch(self, number: int, progress: Progress) -> None:
         begin = time.perf_counter()
         mean = self._steps(number, progress, begin)
-        value = math.nan if mean is None else self._validation(progress, number / self.config.epochs)
-        if mean is None or not math.isfinite(value):
+        held = None if mean is None else self._validation(progress, number / self.limit)
+        if mean is None or held is None or not math.isfinite(held.loss):
             self._retreat(number)
             return
         seconds = time.perf_counter() - begin
         trained = self.batches.steps * min(self.config.batch, len(self.batches.trained))
         rate = self.optimizer.param_groups[0]["lr"]
-        self.training.epochs.append(Epoch(number, mean, value, seconds, trained / max(seconds, 1e-9), rate))
-        if value < self.training.best_loss:
+        self.training.epochs.append(Epoch(number, mean, held.loss, held.score, seconds, trained / max(seconds, 1e-9), rate))
+        if held.loss < self.training.best_loss:
             self.training.best, self.best = number, self._weights()
         self._finished()
 
@@ -100,25 +104,23 @@ class Run:
         self.optimizer.zero_grad()
         self.average.update()
 
-    def _validation(self, progress: Progress, done: float) -> float:
-        """The mean loss on the held-out samples, with the averaged weights where there are any."""
-        total, count = 0.0, 0
+    def _validation(self, progress: Progress, done: float) -> Held:
+        """On the held-out samples, with the averaged weights where there are any."""
+        judge = self.judge()
         with self.average.applied(), torch.no_grad():
             for batch in self.batches.validation():
                 progress(min(done, 1.0), "Training: the held-out samples")
-                value = self.loss(self.module.run(batch.inputs, self.loss.matched), self.teacher.outputs(batch), _on(batch, self.device))
-                n = len(batch.index)
-                total, count = total + float(value) * n, count + n
-        return total / max(count, 1)
+                judge.add(self.module.run(batch.inputs, self.loss.matched), self.teacher.outputs(batch), _on(batch, self.device))
+        return judge.found()
 
     def _tell(self, progress: Progress, number: int, step: int, mean: float, begin: float) -> None:
         steps, config = self.batches.steps, self.config
-        done = ((number - 1) * steps + step + 1) / (steps * config.epochs)
+        done = ((number - 1) * steps + step + 1) / (steps * self.limit)
         rate = (step + 1) * config.batch / max(time.perf_counter() - begin, 1e-9)
-        tell(progress, {"kind": "training", "epoch": number, "epochs": config.epochs, "step": (number - 1) * steps + step + 1,
-                        "steps": steps * config.epochs, "loss": mean, "samples_per_second": rate,
-                        "learning_rate": self.optimizer.param_groups[0]["lr"]})
-        progress(done, f"Training: epoch {number} of {config.epochs}, loss {mean:.4g}, {rate:,.0f} samples a second")
+        tell(progress, {"kind": "training", "epoch": number, "epochs": self.limit, "step": (number - 1) * steps + step + 1,
+                        "steps": steps * self.limit, "loss": mean, "samples_per_second": rate,
+                        "learning_rate": self.optimizer.param_groups[0]["lr"], "training": self.training.to_json()})
+        progress(done, f"Training: epoch {number} of {self.limit}, loss {mean:.4g}, {rate:,.0f} samples a second")
 
     def _patience_is_over(self) -> bool:
         waited = len(self.training.epochs) - self.training.best
@@ -157,7 +159,7 @@ class Run:
     def resume(self) -> None:
         """Goes on from the state on disk, if there is one of the same shape."""
         found = self.kept.load()
-        if found is None:
+        if found is None or len(found[1]["training"]["epochs"]) > self.limit:
             return
         self._restore(*found)
         self.last_good = self._state()

@@ -21,6 +21,7 @@ from engine.ptq import apply_steps
 from engine.qat import Qat, Training, train
 from engine.qat.batches import Batches, augment
 from engine.recipe import Recipe
+from engine.sim.quantization import FLOAT
 from engine.sim.quantsim import QuantSim
 from tests.graphs import conv_net
 
@@ -114,6 +115,30 @@ def test_a_damaged_checkpoint_is_as_good_as_none(tmp_path: Path) -> None:
     sim, data = make()
     (tmp_path / "training_x.safetensors").write_bytes(b"\x08\0\0\0\0\0\0\0nonsense")
     assert len(train(sim, data, replace(QUICK, epochs=1), folder=tmp_path, key="x").epochs) == 1
+
+
+def test_a_run_may_end_early_and_go_on_later_to_the_same_curve(tmp_path: Path) -> None:
+    whole, data = make()
+    wanted = train(whole, data, QUICK)
+    sim, data = make()
+    first = train(sim, data, replace(QUICK, stop_after=2), folder=tmp_path, key="s")
+    assert curve(first) == curve(wanted)[:2]
+    sim, data = make()
+    assert curve(train(sim, data, QUICK, folder=tmp_path, key="s")) == curve(wanted) and keys(sim) == keys(whole)
+    sim, data = make()
+    assert curve(train(sim, data, replace(QUICK, stop_after=1), folder=tmp_path, key="s")) == curve(wanted)[:1], "the past is trained anew"
+
+
+def test_scores_on_the_held_out_samples() -> None:
+    sim, data = make()
+    found = train(sim, data, QUICK)
+    assert found.metric == "agreement" and found.float_score == 1.0
+    assert found.start_score is not None and all(e.score is not None for e in found.epochs)
+    sim, data = make(labels=True)
+    found = train(sim, data, replace(QUICK, epochs=1))
+    held = data.take(Batches(data, QUICK).held_out)
+    logits = make()[0].chain.run(FLOAT, held.batch(0, len(held)))["logits"]
+    assert found.metric == "top1" and found.float_score == pytest.approx(float((logits.argmax(1) == held.labels).mean()))
 
 
 class Flaky:
