@@ -32,7 +32,8 @@ def following_activation(layer: ir.Node) -> Callable[[Tensor], Tensor]:
     constants = [None if v is None or v.const_value is None else torch_tensor(v.const_value, str(v.name)) for v in node.inputs[1:]]
 
     def run(x: Tensor) -> Tensor:
-        found: Tensor = kernel(x, *constants)
+        found = kernel(x, *constants)
+        assert isinstance(found, Tensor)  # these ops have one output
         return found
     return run
 
