@@ -38,6 +38,7 @@ from engine.errors import BadInput
 from engine.graph import Model, load_model
 from engine.predicting import Predicting, Reports, curve_asked, predicting_of
 from engine.progress import Progress, part, silent
+from engine.ptq import unrounded
 from engine.quant.precision import Precision
 from engine.recipe import Recipe
 from engine.repairing import repairing_of
@@ -169,6 +170,15 @@ class Session:
         self._compare(silent)
         return repairing_of(self).known(recipe)
 
+    def tune(self, recipe: Recipe, progress: Progress = silent, partial: Partial | None = None, **space: Any) -> dict[str, Any]:
+        """Searches the settings of the recipe's training step; trials are kept, so that a stopped search goes on.
+
+        `space`: see `engine.qat.trials.Space`.
+        """
+        from engine.tuning import tune  # Optuna takes half a second to load
+
+        return tune(recipe, self._rooms.room, self.training or self.calibration, self._cache, space, progress, partial)
+
     def compare(self, left: Recipe | None, right: Recipe | None, progress: Progress = silent) -> dict[str, Any]:
         """Two recipes sample by sample; None is the float model. What was measured before is not run again."""
         metric = metric_facts(self.metric)
@@ -230,12 +240,13 @@ class Session:
         """Scores of every layer (or other item) at the question's precisions, with intervals and rankings.
 
         `session.sensitivity(["w8a8", "w4a8"])` asks the usual question: one-on, layers, weights and activations.
-        Scores are taken on the calibration data by default, so that the evaluation data stay unseen. Answers are kept
+        Scores are taken on the calibration data by default, so that the evaluation data stay unseen, and on the graph before any
+        step of the recipe that rounds weights: rounded weights have no more error to show. Answers are kept
         by content: the same question twice costs nothing, and a stopped sweep goes on where it was.
         """
         if not isinstance(question, Question):
             question = Question(tuple(Precision.parse(p) for p in question))
-        recipe = recipe or Recipe()
+        recipe = unrounded(recipe or Recipe())
         data = {"calibration": self.calibration, "evaluation": self.evaluation}.get(on)
         room = self._room(recipe, progress)
         if question.mode == "data-free" or data is None:
@@ -265,6 +276,7 @@ class Session:
         """Why layers lose accuracy under this recipe, the gravest cause first, with remedies that were tried on the layer."""
         if self.calibration is None:
             raise BadInput("causes are found by running layers on calibration data; there are none in this project")
+        recipe = unrounded(recipe)
         sim = self._room(recipe, progress).calibrated(recipe, part(progress, 0.0, 0.3))
         unseen = None
         if self.evaluation is not None:
@@ -309,7 +321,9 @@ class Session:
         sim = room.calibrated(recipe, part(progress, 0.0, 0.2))
         runner = room.ready_runner(comparison.data, progress)
         tell = None if partial is None else lambda m: partial(measured(metric.name, m))
-        run, floats = (runner.kept_run(q, self._kept, room.graph) for q in (sim.quantization, FLOAT))
+        early = self._room(unrounded(recipe))
+        run = runner.kept_run(sim.quantization, self._kept, room.graph)
+        floats = early.ready_runner(comparison.data, progress).kept_run(FLOAT, self._kept, early.graph)
         self._kept.begin((*run.keys, *floats.keys))
         found, outputs = comparison.measure(runner, sim.quantization, part(progress, 0.2, 0.9), tell, run)
         places = {layer.name: layer.output for layer in sim.model.layers}

@@ -25,11 +25,11 @@ def qat(sim: QuantSim, data: Samples | None, config: Qat, progress: Progress) ->
         raise BadInput("training needs data: give --training (images or texts like those the network was trained on; labels are needed "
                        "only where `distillation` is below 1), or --calibration, which then serves")
     folder = None if sim.kept is None else sim.kept.folder.parent / FOLDER
-    found = train(sim, data, config, progress, folder, _key(sim, data, config))
+    found = train(sim, data, config, progress, folder, run_key(sim, data, config))
     return StepReport("qat", changes=_words(found, data), warnings=tuple(found.notes), training=found.to_json())
 
 
-def _key(sim: QuantSim, data: Dataset, config: Qat) -> str:
+def run_key(sim: QuantSim, data: Dataset, config: Qat) -> str:
     """Names what a run depends on. Where it is stopped does not count: a run that goes further goes on from there."""
     digest = hashlib.sha256(f"{replace(config, stop_after=0)}|{data.sha256}|{_content(sim.model)}".encode())
     for name, encoding in sorted({**sim.quantization.activations, **sim.quantization.constants}.items()):

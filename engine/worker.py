@@ -105,6 +105,14 @@ def _search(args: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
+def _space(args: dict[str, Any]) -> dict[str, Any]:
+    """What a search over training settings is told; it checks its own fields."""
+    given = args.get("space") or {}
+    if not isinstance(given, dict):
+        raise BadInput(f"space came as {given!r:.60}: expected a mapping")
+    return {str(key): value for key, value in given.items()}
+
+
 def _question(args: dict[str, Any]) -> Any:
     from engine.analysis.sensitivity.kinds import Question
     from engine.quant.precision import Precision
@@ -131,6 +139,7 @@ VERBS: dict[str, Callable[[Any, dict[str, Any], Reporter], Any]] = {
     "search": lambda s, a, r: s.search_report(_precisions(a), _recipe(a), progress=r, partial=r.partial, **_search(a)),
     "frontier": lambda s, a, r: s.frontier(_precisions(a), _recipe(a), progress=r, **_search(a)),
     "repair": lambda s, a, r: s.repair(_recipe(a), progress=r, partial=r.partial),
+    "tune": lambda s, a, r: s.tune(_recipe(a), progress=r, partial=r.partial, **_space(a)),
     "compare": lambda s, a, r: s.compare(_run(a, "left"), _run(a, "right"), progress=r),
     "curve": lambda s, a, r: s.curve(_recipe(a), _precisions(a), progress=r, partial=r.partial, **_some(a, CURVE)),
     "additivity": lambda s, a, r: s.additivity(_recipe(a), _precisions(a), progress=r, **_some(a, CURVE)),

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from engine import Recipe, Session, load_data, load_model
+from engine.data import Dataset
 from engine.errors import BadInput
 from engine.graph import from_proto
 from engine.ptq import apply_steps
@@ -87,3 +88,22 @@ def _kill_while_training(command: list[str], folder: Path) -> None:
     assert process.poll() is None, "the run ended before it could be killed"
     process.send_signal(signal.SIGKILL)
     process.wait()
+
+
+def test_settings_are_searched_for_a_recipe_that_trains(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    data = Dataset("tiny", {"x": generator.normal(size=(64, 3, 12, 12)).astype(np.float32)})
+    session = Session(from_proto(conv_net(3), "net"), data, data, cache=tmp_path)
+    steps = ["fold_batch_norm", {"qat": {"epochs": 1, "batch": 32}}]
+    wanted = Recipe.parse({"mixdown": 1, "target": "generic", "precision": "w4a4", "steps": steps})
+    seen: list[int] = []
+    found = session.tune(wanted, partial=lambda p: seen.append(len(p["trials"])), trials=3, over="learning_rate", prune=False)
+    assert seen == [1, 2, 3] and found["steps"][0] == "fold_batch_norm"
+    assert found["line"]["qat"]["learning_rate"] == min(found["trials"], key=lambda t: t["loss"])["settings"]["learning_rate"]
+    assert found["line"]["qat"]["epochs"] == 1 and "seed" not in found["line"]["qat"]
+    again = session.tune(wanted, trials=3, over="learning_rate", prune=False)
+    assert [t["number"] for t in again["trials"]] == [0, 1, 2], "trials are kept"
+    with pytest.raises(BadInput, match="whose last step is qat"):
+        session.tune(wanted.set("steps", ["fold_batch_norm"]))
+    with pytest.raises(BadInput, match="has no 'trails'"):
+        session.tune(wanted, trails=3)
