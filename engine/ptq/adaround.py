@@ -22,7 +22,7 @@ from engine.ptq.adaround_fit import Objective, Schedule, chosen, fit
 from engine.ptq.adaround_loss import GramError, OutputError
 from engine.ptq.float_target import float_target
 from engine.ptq.gptq import drawn
-from engine.ptq.moments import gather
+from engine.ptq.moments import gather, positions_of
 from engine.ptq.rounding import SoftRounding
 from engine.ptq.technique import LayerChange, StepReport, check_settings, setting, technique
 from engine.ptq.walk import LayerStep, LayerWalk
@@ -117,18 +117,11 @@ _OBJECTIVES: dict[str, Callable[[LayerStep, int, AdaRound], Posed]] = {"gram": _
 
 
 def _rows(step: LayerStep, samples: int, config: AdaRound) -> tuple[Tensor, Tensor]:
-    """Input and float output rows of all samples; where they exceed the memory, the same share of each sample's positions."""
-    form, picks = step.form, None
-    inputs: list[Tensor] = []
-    outputs: list[Tensor] = []
+    """Input and float output rows of all samples; where they exceed the memory, as many positions of each sample as have room."""
+    form, inputs, outputs = step.form, list[Tensor](), list[Tensor]()
+    room = (config.memory_mb << 20) // (4 * form.groups * (form.inputs + form.outputs))
     for batch in step.batches():
-        if not inputs:
-            positions = form.positions(batch.x.shape, batch.y_float.shape)
-            room = (config.memory_mb << 20) // (4 * samples * form.groups * (form.inputs + form.outputs))
-            if room < positions:
-                generator = torch.Generator().manual_seed(_seed(step, config))
-                picks = torch.randperm(positions, generator=generator)[: max(room, 1)].sort().values
-        x, y = form.rows(batch.x, batch.y_float, picks, batch.real)
+        x, y = form.rows(batch.x, batch.y_float, positions_of(step, batch, samples, room, config.seed), batch.real)
         inputs.append(x.clone())
         outputs.append(y.clone())
     return torch.cat(inputs, 1), torch.cat(outputs, 1)
