@@ -42,7 +42,8 @@ def _row(k: int, step: str | None, before: dict[str, Any] | None, names: list[st
             "seconds": SECONDS.get(step or "", 0.6), "changes": [f"{names[0]} changed"] if step else [],
             "equivalent": step in ("cle", "fold_batch_norm"), "layers": [], "layer_sqnr_db": own,
             "warnings": ["features.1 stays: nothing beside it"] if step == "cle" else [],
-            "gain": gain > half, "harm": gain < -half, "instead": None, "tried": [], "words": f"{step} changes {100 * gain:+.2f} points"}
+            "gain": gain > half, "harm": gain < -half, "tried": [],
+            "instead": ["fold_batch_norm", "gptq"] if step == "auto" else None, "words": f"{step} changes {100 * gain:+.2f} points"}
 
 
 def _result(rows: list[dict[str, Any]], running: dict[str, Any] | None) -> dict[str, Any]:
