@@ -53,12 +53,12 @@ class Shortcut(nn.Module):
         return out
 
 
-def mobilenet_v2() -> nn.Module:
-    """MobileNetV2 1.0: 3.5 million parameters, 301 million multiplications at 224x224."""
+def mobilenet_v2(depth: int = 1) -> nn.Module:
+    """MobileNetV2 1.0: 3.5 million parameters, 301 million multiplications at 224x224; `depth` times as many blocks of each kind."""
     layers: list[nn.Module] = [conv_bn(3, 32, 3, 2, act=nn.ReLU6())]
     channels = 32
     for expand, outputs, repeats, first in INVERTED:
-        for i in range(repeats):
+        for i in range(repeats * depth):
             stride, hidden = first if i == 0 else 1, channels * expand
             wide = [] if expand == 1 else [conv_bn(channels, hidden, 1, act=nn.ReLU6())]
             body = nn.Sequential(*wide, conv_bn(hidden, hidden, 3, stride, hidden, nn.ReLU6()), conv_bn(hidden, outputs, 1))
