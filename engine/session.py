@@ -49,6 +49,7 @@ from engine.sim.calibration import Statistics, gather
 from engine.sim.kept_cuts import BUDGET, KeptCuts
 from engine.sim.quantization import FLOAT
 from engine.sim.quantsim import QuantSim
+from engine.taking import taking_of
 
 Partial = Callable[[dict[str, Any]], None]
 ORDER_SEED = 0
@@ -211,6 +212,14 @@ class Session:
         and how it is searched, see `engine.searching.SearchAsk` (`max_drop=0.01`).
         """
         return searching_of(self, scores, recipe, holdout, part(progress, 0.0, 0.2), **given).run(part(progress, 0.2, 1.0), partial)
+
+    def takes(self, recipe: Recipe, precisions: Sequence[str], max_drop: float, progress: Progress = silent,
+              partial: Partial | None = None, steps: Sequence[str] | None = None) -> dict[str, Any]:
+        """What it takes to bring a recipe to a greatest drop: ranked moves (bits, calibration methods, steps), each a whole recipe.
+
+        The gain of bits is predicted from scores, that of the others measured on some of the validation half.
+        """
+        return taking_of(self, recipe, precisions, max_drop).run(progress, partial, steps)
 
     def frontier(self, scores: Mapping[str, Any] | Sequence[str], recipe: Recipe | None = None, progress: Progress = silent,
                  **given: Any) -> dict[str, Any]:

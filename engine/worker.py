@@ -94,6 +94,13 @@ def _techniques() -> dict[str, Any]:
     return describe()
 
 
+def _number(args: dict[str, Any], key: str) -> float:
+    value = args.get(key)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise BadInput(f"{key} came as {value!r:.60}: expected a number")
+    return float(value)
+
+
 def _search(args: dict[str, Any]) -> dict[str, Any]:
     """The target of a search; numbers may come whole. A table of latencies comes as CSV text."""
     numbers = {k: float(args[k]) for k in SEARCH_NUMBERS if type(args.get(k)) in (int, float)}
@@ -137,6 +144,7 @@ VERBS: dict[str, Callable[[Any, dict[str, Any], Reporter], Any]] = {
                                                  progress=r, partial=r.partial),
     "diagnose": lambda s, a, r: s.diagnose(_recipe(a), _names(a), progress=r),
     "search": lambda s, a, r: s.search_report(_precisions(a), _recipe(a), progress=r, partial=r.partial, **_search(a)),
+    "takes": lambda s, a, r: s.takes(_recipe(a), _precisions(a), _number(a, "max_drop"), progress=r, partial=r.partial),
     "frontier": lambda s, a, r: s.frontier(_precisions(a), _recipe(a), progress=r, **_search(a)),
     "repair": lambda s, a, r: s.repair(_recipe(a), progress=r, partial=r.partial),
     "tune": lambda s, a, r: s.tune(_recipe(a), progress=r, partial=r.partial, **_space(a)),

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-TOP = {"session", "room", "rooms", "repairing", "exporting", "answering", "predicting", "searching", "search_ask", "search_bench",
+TOP = {"session", "room", "rooms", "repairing", "exporting", "answering", "predicting", "searching", "taking", "search_ask", "search_bench",
        "arguments_search", "score_mix", "group_scores", "training", "tuning", "worker", "worker_protocol", "worker_inbox", "cli", "verbs",
        "verbs_sensitivity", "verbs_report", "verbs_repair", "verbs_search", "__main__", "terminal", "store"}
 PLAIN = {"errors", "progress", "setting", "safe_yaml", "recipe", "quant.precision", "quant.granularity"}

@@ -173,6 +173,31 @@ def test_it_needs_two_candidates_and_evaluation_data(session: Session) -> None:
         Session(session.model, few(3), session.calibration).search_report(CANDIDATES, max_drop=0.1)
 
 
+def test_what_it_takes_ranks_moves_that_are_whole_recipes(mobilenet: Path) -> None:
+    session = made(mobilenet, 256)
+    seen: list[dict[str, Any]] = []
+    found = session.takes(Recipe(precision="w4a8"), CANDIDATES, 0.005, partial=seen.append, steps=["cle"])  # type: ignore[arg-type]
+    moves = found["moves"]
+    assert {"bits", "method", "step"} == {m["kind"] for m in moves}
+    assert found["complete"]
+    assert seen
+    known = [m for m in moves if m["kl"] is not None]
+    assert [m["reaches"] for m in known] == sorted((m["reaches"] for m in known), reverse=True)
+    bits = [m for m in known if m["kind"] == "bits"]
+    assert all(m["known"] == "predicted" and m["gain"] > 0 and m["size_bytes"] >= 0 for m in bits)
+    whole = session.resolve(Recipe(precision="w4a8"))  # type: ignore[arg-type]
+    before = {x["name"]: x for x in whole["layers"]}
+    for move in bits[:3]:
+        resolved = session.resolve(Recipe.parse(move["recipe"]))
+        assert resolved["cost"]["size_bytes"] == whole["cost"]["size_bytes"] + move["size_bytes"]
+        changed = {f"layers.{x['name']}" for x in resolved["layers"] if x["precision"] != before[x["name"]]["precision"]}
+        assert changed == {c["key"] for c in move["changes"]}
+    tried = next(m for m in known if m["kind"] == "step")
+    assert tried["known"] == "measured"
+    assert tried["seconds"] > 0
+    assert "cle" in str(tried["recipe"]["steps"])
+
+
 @pytest.mark.slow
 def test_the_promise_of_the_command_line_holds_in_onnx_runtime(mobilenet: Path, tmp_path: Path) -> None:
     env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "MIXDOWN_HOME": str(tmp_path / "home")}
