@@ -67,8 +67,7 @@ def absorb_bias(sim: QuantSim, data: Samples | None, config: AbsorbBias, progres
     if not changes:
         return StepReport("absorb_bias", (), (_nothing(links, data), *warnings), equivalent=True)
     model.changed()
-    progress(0.9, "Comparing the float outputs")
-    gap = None if data is None else difference(sim.model, model, data)
+    gap = None if data is None else difference(sim.model, model, data, progress=part(progress, 0.8, 1.0))
     if gap is not None and not gap <= TOLERANCE:
         return StepReport("absorb_bias", (), (undone(gap), *warnings), equivalent=True)
     sim.model = model

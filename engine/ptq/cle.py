@@ -45,14 +45,13 @@ def cle(sim: QuantSim, data: Samples | None, config: CrossLayerEqualization, pro
     progress(0.0, "Looking for layers that can be scaled together")
     links, stay = layer_links(model)
     links, changes, refused = free_of_clips(model, links, data, config.replace_clip, config.channel_clip,
-                                            part(progress, 0.1, 0.6))
+                                            part(progress, 0.1, 0.5))
     warnings = reasons([*stay, *refused])
     if not links:
         return StepReport("cle", (), ("found nothing to equalize", *warnings), equivalent=True)
-    before, found = solve(links, 1.0, 0), solve(links, config.tolerance, config.max_iterations)
+    before, found = solve(links, 1.0, 0), solve(links, config.tolerance, config.max_iterations, part(progress, 0.5, 0.6))
     changes += _scaled(model, links, found, part(progress, 0.6, 0.8))
-    progress(0.8, "Comparing the float outputs")
-    gap = None if data is None else difference(sim.model, model, data)
+    gap = None if data is None else difference(sim.model, model, data, progress=part(progress, 0.8, 1.0))
     if gap is not None and not gap <= TOLERANCE:
         return StepReport("cle", (), (undone(gap), *warnings), equivalent=True)
     sim.model = model

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from engine.progress import Progress, silent
 from engine.ptq.channels import ChannelWeight, alive
 from engine.ptq.pairs import LayerSource, Link
 
@@ -57,13 +58,14 @@ class Solution:
     converged: bool
 
 
-def solve(links: Sequence[Link], tolerance: float, max_iterations: int) -> Solution:
+def solve(links: Sequence[Link], tolerance: float, max_iterations: int, progress: Progress = silent) -> Solution:
     """Iterates over all sets until no factor moves by more than `tolerance`. Links must have layers as sources."""
     ranges = {str(w.node.name): Ranges(w.largest()) for w in _weights(links)}
     factors = [np.ones(link.source.channels) for link in links]
     sets = _sets(links)
     moving = [_alive(links, ranges, one) for one in sets]
     for iteration in range(1, max_iterations + 1):
+        progress(iteration / max_iterations, f"Equalizing {len(links)} layers: pass {iteration}")
         change = 0.0
         for one, mask in zip(sets, moving, strict=True):
             for index, step in zip(one, _steps([links[i] for i in one], ranges, mask), strict=True):

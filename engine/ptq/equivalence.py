@@ -6,12 +6,13 @@ from collections.abc import Iterator
 import numpy as np
 
 from engine.graph.model import Model
+from engine.progress import Progress, silent
 from engine.sim.calibration import Samples, fixed_batch
 from engine.sim.chain import Chain, batches
 from engine.sim.quantization import FLOAT
 
 TOLERANCE = 1e-4  # of the output's range: what rounding in float32 may add up to
-SAMPLES, BATCH = 32, 8
+SAMPLES, BATCH = 16, 8
 
 
 def feeds_of(chain: Chain, data: Samples, samples: int, batch: int = BATCH) -> Iterator[dict[str, np.ndarray]]:
@@ -20,12 +21,13 @@ def feeds_of(chain: Chain, data: Samples, samples: int, batch: int = BATCH) -> I
         yield data.batch(start, stop)
 
 
-def difference(before: Model, after: Model, data: Samples, samples: int = SAMPLES) -> float:
+def difference(before: Model, after: Model, data: Samples, samples: int = SAMPLES, progress: Progress = silent) -> float:
     """The largest absolute difference of any output, as a share of that output's range over the samples; 0 is equal, inf is NaN."""
     first, second = Chain(before), Chain(after)
     outputs = [o.name for o in before.outputs if o.is_float]
     worst, low, high = (dict.fromkeys(outputs, value) for value in (0.0, np.inf, -np.inf))
-    for feeds in feeds_of(first, data, samples):
+    for done, feeds in enumerate(feeds_of(first, data, samples)):
+        progress(min(done * BATCH / samples, 1.0), "Comparing the float outputs with what they were")
         a, b = first.run(FLOAT, feeds), second.run(FLOAT, feeds)
         for name in outputs:
             gap = float(np.abs(a[name] - b[name]).max(initial=0.0))

@@ -21,12 +21,12 @@ def free_of_clips(model: Model, links: Sequence[Link], data: Samples | None, lif
 
     Args:
         lift: a Clip may become a Relu where the float outputs on `data` stay within 1e-4 of their range.
-        channel_clip: other Clips get a Min with a limit per channel behind them.
+        channel_clip: other Clips get a Min with a limit per channel behind them; then only those that cut nothing are lifted.
 
     Returns:
         The links that can be scaled now, what was replaced, and the links that stay.
     """
-    gaps = _gaps(model, links, data, progress) if lift and data is not None else {}
+    gaps = _gaps(model, links, data, not channel_clip, progress) if lift and data is not None else {}
     lifted, freed, lines, stay = _within_budget(gaps), [], dict[str, None](), []
     split: dict[str, Limit] = {}
     for link in links:
@@ -53,9 +53,9 @@ def _single(link: Link) -> list[Limit]:
     return [limit for limit in link.route.limits if limit.single]
 
 
-def _gaps(model: Model, links: Sequence[Link], data: Samples, progress: Progress) -> dict[str, float]:
+def _gaps(model: Model, links: Sequence[Link], data: Samples, measure: bool, progress: Progress) -> dict[str, float]:
     clips = {limit.name: limit for link in links for limit in _single(link) if limit.clip is not None and _from_zero(limit)}
-    return lifted_differences(model, list(clips), data, TOLERANCE, progress) if clips else {}
+    return lifted_differences(model, list(clips), data, TOLERANCE, progress, measure) if clips else {}
 
 
 def _from_zero(limit: Limit) -> bool:

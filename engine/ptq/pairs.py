@@ -37,10 +37,15 @@ class LayerSource:
         return self.weight.outputs
 
     @property
+    def biased(self) -> bool:
+        """Whether it has a bias per channel; what is added behind a weight on the left runs along another axis."""
+        return bias_value(self.weight.node) is not None and not (self.weight.node.op_type == "MatMul" and self.weight.place == 0)
+
+    @property
     def output(self) -> ir.Value:
         """What it makes, bias included."""
         node = self.weight.node
-        if node.op_type == "MatMul" and bias_value(node) is not None:
+        if node.op_type == "MatMul" and self.biased:
             (use,) = node.outputs[0].uses()
             return use.node.outputs[0]
         return node.outputs[0]
@@ -56,7 +61,7 @@ class LayerSource:
         """Divides each output channel by its factor."""
         self.weight.scale(by_output=1 / factors)
         node = self.weight.node
-        if bias_value(node) is not None:
+        if self.biased:
             set_bias(model, node, bias_array(node, self.channels) / factors)
         scale_norm(node, factors)
 

@@ -64,8 +64,7 @@ def smooth_quant(sim: QuantSim, data: Samples | None, config: SmoothQuant, progr
         changes.append(f"{link.names}: {len(s)} channels divided by {s.min():.3g} to {s.max():.3g}")
         layers.append(_change(link, extremes[str(link.source.output.name)].largest, s))
     model.changed()
-    progress(0.9, "Comparing the float outputs")
-    gap = difference(sim.model, model, data)
+    gap = difference(sim.model, model, data, progress=part(progress, 0.8, 1.0))
     if not gap <= TOLERANCE:
         return StepReport("smooth_quant", (), (undone(gap), *warnings), equivalent=True)
     sim.model = model

@@ -244,6 +244,20 @@ def test_grouped_and_transposed_convolutions(kind: str) -> None:
     same(before, after, data(before))
 
 
+def test_weights_on_the_left() -> None:
+    constants = {"w0": spread(weights(6, 8), 0, 1), "w1": weights(4, 6, seed=2), "row": weights(5)}
+    before = net([node("MatMul", "w0 x", "a"), node("Relu", "a", "r"), node("MatMul", "w1 r", "y")],
+                 {k: constants[k] for k in ("w0", "w1")}, (8, 5))
+    after, report = equalized(before)
+    assert ranges(after, "a_node", "outputs") == pytest.approx(ranges(after, "y_node", "inputs"), rel=1e-3) and report.changes
+    same(before, after, data(before))
+    nodes = [node("MatMul", "w0 x", "a"), node("Add", "a row", "b"), node("Relu", "b", "r"), node("MatMul", "w1 r", "y")]
+    added = net(nodes, constants, (8, 5))
+    after, report = equalized(added)
+    assert not report.changes, "what is added runs along another axis than the channels"
+    same(added, after, data(added))
+
+
 def attention(heads: int = 2, size: int = 3, tokens: int = 5) -> Model:
     width = heads * size
     constants = {n: spread(weights(width, width, seed=i), 1, i) for i, n in enumerate(("q", "k", "v"))}
