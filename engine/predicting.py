@@ -19,6 +19,7 @@ from engine.data import Dataset
 from engine.data.metrics import Metric
 from engine.errors import BadInput, nearest
 from engine.progress import Progress, part, silent
+from engine.ptq import unrounded
 from engine.quant.precision import Precision
 from engine.recipe import Recipe
 from engine.sim.quantsim import QuantSim
@@ -88,13 +89,13 @@ class Predicting:
         ground = self._ground
         measured = ratios(self._fitted(recipe, ask, part(progress, 0.0, 0.5)).points())
         some = ground.scoring.subset(ask.score_samples if ask.kind == "exact" and ask.score_samples else SCORE_SAMPLES["exact"])
-        sim, runner = ground.enter(recipe, some, part(progress, 0.5, 0.55))
+        sim, runner = ground.enter(unrounded(recipe), some, part(progress, 0.5, 0.55))
         found = check(sim, some, runner.batch, progress=part(progress, 0.55, 1.0))
         return {**found.to_json(), "measured": {**measured, "kind": ask.kind}, "words": words(found, measured, ask.kind)}
 
     def _fitted(self, recipe: Recipe, ask: Ask, progress: Progress = silent, partial: Partial | None = None) -> Fitting:
         ground, recipe = self._ground, bare(recipe)
-        sim, _ = self._on_evaluation(recipe, progress)
+        sim, _ = self._on_evaluation(unrounded(recipe), progress)
         left_out = overflowing(sim, ask.precisions)
         ask = replace(ask, precisions=tuple(p for p in ask.precisions if p not in left_out))
         scores = self.scores(recipe, ask, part(progress, 0.0, 0.4))
@@ -109,8 +110,8 @@ class Predicting:
         return Bench(self._on_evaluation, self._ground.comparison, self._ground.content, self._ground.folder)
 
     def scores(self, recipe: Recipe, ask: Ask, progress: Progress = silent) -> Scores:
-        """The scores of this kind under the recipe's ranges, grids and steps."""
-        ground = self._ground
+        """The scores of this kind under the recipe's ranges, grids and steps (before any that rounds weights)."""
+        ground, recipe = self._ground, unrounded(recipe)
         some = ground.scoring.subset(ask.score_samples or SCORE_SAMPLES[ask.kind])
         key = (recipe.fingerprint(), ask.kind, ask.precisions, len(some))
         if key not in self._scores:

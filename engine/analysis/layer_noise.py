@@ -35,7 +35,8 @@ class LayerNoise:
         """SQNR in dB at each layer's output, pooled over the samples; higher is better.
 
         Args:
-            run: the quantized graph; `floats`: the float model on the same chain.
+            run: the quantized graph.
+            floats: the float model; on the same chain, or on that of the graph before a step rounded its weights.
             outputs: layer name → output tensor.
         """
         places: dict[int, dict[str, str]] = {}
@@ -44,7 +45,8 @@ class LayerNoise:
             places.setdefault(made[tensor], {})[layer] = tensor
         todo = {index: tensors for index, tensors in places.items() if run.keys[index] not in self._known}
         if todo:
-            found = _powers(run, floats, data, batch, todo, progress)
+            alike = [s.nodes for s in run.chain.segments] == [s.nodes for s in floats.chain.segments]
+            found = (_powers if alike else _powers_apart)(run, floats, data, batch, todo, progress)
             self._known.update((run.keys[index], powers) for index, powers in found.items())
         for index in places:
             self._known.move_to_end(run.keys[index])
@@ -73,6 +75,23 @@ def _powers(run: KeptRun, floats: KeptRun, data: Dataset, batch: int, todo: Mapp
                     signal += _squares(true, stop - start)
                     noise += _squares(true - seen, stop - start)
     return {i: {layer: (math.fsum(a), math.fsum(b)) for layer, (a, b) in own.items()} for i, own in rows.items()}
+
+
+def _powers_apart(run: KeptRun, floats: KeptRun, data: Dataset, batch: int, todo: Mapping[int, Mapping[str, str]],
+                  progress: Progress) -> dict[int, Powers]:
+    """The same for two graphs that are cut in different places (a step has put in a node): both run from the start."""
+    tensors = {layer: tensor for own in todo.values() for layer, tensor in own.items()}
+    rows: dict[str, tuple[list[float], list[float]]] = {layer: ([], []) for layer in tensors}
+    count = min(SAMPLES, len(data))
+    for start, stop in batches(count, batch):
+        progress(start / count, "Noise at every layer")
+        feeds = data.batch(start, stop)
+        a, b = (side.chain.run(side.quantization, feeds, tensors.values()) for side in (floats, run))
+        for layer, tensor in tensors.items():
+            signal, noise = rows[layer]
+            signal += _squares(a[tensor], stop - start)
+            noise += _squares(a[tensor] - b[tensor], stop - start)
+    return {index: {layer: (math.fsum(rows[layer][0]), math.fsum(rows[layer][1])) for layer in own} for index, own in todo.items()}
 
 
 def _squares(array: np.ndarray, samples: int) -> list[float]:

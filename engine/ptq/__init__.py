@@ -9,6 +9,6 @@ from engine.ptq import fold_batch_norm as _fold_batch_norm  # noqa: F401  (impor
 from engine.ptq import gptq as _gptq  # noqa: F401  (importing registers the technique)
 from engine.ptq import seq_mse as _seq_mse  # noqa: F401  (importing registers the technique)
 from engine.ptq import smooth_quant as _smooth_quant  # noqa: F401  (importing registers the technique)
-from engine.ptq.technique import LayerChange, StepReport, apply_step, apply_steps, available, registered, setting, steps_of
+from engine.ptq.technique import LayerChange, StepReport, apply_step, apply_steps, available, registered, setting, steps_of, unrounded
 
-__all__ = ["LayerChange", "StepReport", "apply_step", "apply_steps", "available", "registered", "setting", "steps_of"]
+__all__ = ["LayerChange", "StepReport", "apply_step", "apply_steps", "available", "registered", "setting", "steps_of", "unrounded"]

@@ -41,7 +41,8 @@ class Auto:
     """Settings of `auto`."""
 
     goal: float = setting(1.0, "Stop once at most this many percent of the samples kept aside get another class than in float.", 0.0, 100.0)
-    goal_db: float = setting(20.0, "Models without class scores: stop at this SQNR of the output, in dB; higher is stricter.", 0.0, 200.0)
+    goal_db: float = setting(20.0, "Without class scores, or with too few samples to tell: stop at this SQNR in dB; higher is stricter.",
+                             0.0, 200.0)
     seconds: float = setting(0.0, "Try nothing new after so many seconds; 0 sets no limit. With a limit the machine's speed decides: "
                                   "write the result as lines to have it again.", 0.0, 1e6)
     allow: str = setting("all", "Steps that may be tried, separated by commas; all tries every one.")
@@ -202,7 +203,10 @@ class Ladder:
         if now.agreement is None:
             return f"the goal is met: SQNR {now.sqnr_db:.1f} dB of {config.goal_db:g}" if now.sqnr_db >= config.goal_db else ""
         differ = 100 * (1 - now.agreement)
-        return f"the goal is met: {differ:.2f} % answered otherwise, {config.goal:g} allowed" if differ <= config.goal else ""
+        # So few samples that one alone would miss the goal say little when none does: the noise has to be low as well.
+        if differ > config.goal or (now.samples * config.goal < 100 and now.sqnr_db < config.goal_db):
+            return ""
+        return f"the goal is met: {differ:.2f} % of {now.samples} answered otherwise, {config.goal:g} % allowed"
 
     def _rounding_matters(self) -> bool:
         """Whether weights cost enough to be rounded with more care; says so where they do not."""
@@ -217,7 +221,8 @@ class Ladder:
         self.lines.append(f"weights alone make {100 * shares['weights'] / whole:.0f} % of the loss, activations alone "
                           f"{100 * shares['activations'] / whole:.0f} %")
         if shares["weights"] < NEGLIGIBLE * whole:
-            self.lines.append("careful rounding of weights cannot help: it is not tried")
+            self.lines.append("careful rounding of weights cannot help: it is not tried; more bits for the activations that rank first "
+                              "under Sensitivity do")
             return False
         return True
 

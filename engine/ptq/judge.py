@@ -31,11 +31,13 @@ class Verdict:
         loss: what is compared, lower is better: mean KL in nats, or noise over signal where the output is no class scores.
         sqnr_db: of the first output, higher is better.
         agreement: share of samples with the float model's class; None where the output is no class scores.
+        samples: how many there were.
     """
 
     loss: float
     sqnr_db: float
     agreement: float | None
+    samples: int = 0
 
     @property
     def words(self) -> str:
@@ -57,9 +59,9 @@ class Judge:
         """`sim`: its graph as it is now is the float model."""
         self._data = data
         self._mask = Padding.of(sim.model).mask
-        self._classes = looks_like_classes(sim.model.outputs[0])
         self._size = 1 if fixed_batch(sim.chain) else BATCH
         self._reference = self._outputs(sim, FLOAT, progress)
+        self._classes = looks_like_classes(sim.model.outputs[0]) and not _embeddings(self._reference)
 
     def of(self, sim: QuantSim, quantization: Quantization | None = None, progress: Progress = silent) -> Verdict:
         """The verdict on a simulation with ranges, or on a part of its encodings."""
@@ -70,9 +72,9 @@ class Judge:
         signal, noise = float((a**2).sum()), float(((a - b) ** 2).sum())
         if not self._classes or not np.isfinite(found).all():
             share = noise / signal if signal > 0 and np.isfinite(noise) else float("inf")
-            return Verdict(share, decibels(signal, noise), None if not self._classes else 0.0)
+            return Verdict(share, decibels(signal, noise), None if not self._classes else 0.0, len(found))
         loss = float(kl_divergence(self._reference, found, mask).mean())
-        return Verdict(loss, decibels(signal, noise), float(agreement(found, self._reference, mask).mean()))
+        return Verdict(loss, decibels(signal, noise), float(agreement(found, self._reference, mask).mean()), len(found))
 
     def shares(self, sim: QuantSim) -> Mapping[str, float]:
         """The loss with weights alone quantized, and with activations alone."""
@@ -86,3 +88,8 @@ class Judge:
             progress(start / len(self._data), f"Judging: sample {start} of {len(self._data)}")
             parts.append(sim.chain.run(quantization, self._data.batch(start, stop))[name])
         return np.concatenate(parts)
+
+
+def _embeddings(output: np.ndarray) -> bool:
+    """Whether rows are vectors of length 1 in all directions: no class scores, whatever their name."""
+    return output.ndim == 2 and bool((output < 0).any()) and bool(np.allclose(np.linalg.norm(output, axis=1), 1.0, atol=1e-3))

@@ -155,6 +155,14 @@ def steps_of(recipe: Recipe) -> tuple[Step, ...]:
     return DEFAULT_STEPS if recipe.steps is None else recipe.steps
 
 
+def unrounded(recipe: Recipe) -> Recipe:
+    """The recipe without the steps that look at types and ranges: the graph on which one asks which layers suffer from few bits,
+    and against which rounded weights are compared. Where no such step is there it is the recipe itself."""
+    steps = steps_of(recipe)
+    kept = tuple(step for step in steps if not registered(step.name).quantizes)
+    return recipe if len(kept) == len(steps) else replace(recipe, steps=kept)
+
+
 def apply_step(sim: QuantSim, step: Step, data: Samples | None, progress: Progress = silent) -> StepReport:
     """Runs one step on `sim`; its report has the wall time and the recipe's options.
 

@@ -5,15 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from engine.analysis.sensitivity.kinds import Question
 from engine.data import load_data
 from engine.data.statistics import paired_drop
 from engine.errors import BadInput, Cancelled
 from engine.graph import load_model
+from engine.quant.precision import Precision
 from engine.recipe import Recipe
 from engine.repairing import amount, judged
 from engine.session import Session
+from engine.sim.quantization import FLOAT
 
 
 def session(folder: Path, cache: Path | None = None, samples: int = 300) -> Session:
@@ -107,6 +111,28 @@ def test_a_cancelled_waterfall_goes_on_where_it_was(mobilenet: Path, tmp_path: P
 def test_without_evaluation_data_it_says_so(mobilenet: Path) -> None:
     with pytest.raises(BadInput, match="--evaluation"):
         Session(load_model(mobilenet / "model.onnx")).repair(STEPS)
+
+
+def test_noise_at_every_layer_is_against_the_graph_before_its_weights_were_rounded(mobilenet: Path) -> None:
+    """Against the rounded graph itself a rounded weight would look free of noise."""
+    used, wanted = session(mobilenet, samples=128), recipe("fold_batch_norm", {"gptq": {"samples": 128}})
+    report = used.measure(wanted)
+    before = used._room(recipe("fold_batch_norm")).sim
+    after = used._room(wanted).calibrated(wanted)
+    assert used.evaluation is not None
+    feeds, places = used.evaluation.batch(0, 128), {layer.name: layer.output for layer in before.model.layers}
+    a, b = (sim.chain.run(q, feeds, places.values()) for sim, q in ((before, FLOAT), (after, after.quantization)))
+    for found in report["layers"]:
+        x, y = (side[places[found["name"]]].astype(np.float64) for side in (a, b))
+        assert found["sqnr_db"] == pytest.approx(10 * np.log10((x**2).sum() / ((x - y) ** 2).sum()), abs=1e-3)
+    assert max(layer["sqnr_db"] for layer in report["layers"]) < 40, "four bits leave noise at every layer"
+
+
+def test_scores_ask_the_graph_that_no_step_has_rounded(mobilenet: Path) -> None:
+    used = session(mobilenet, samples=64)
+    question = Question((Precision.parse("w4a8"),), samples=32)
+    scores = used.sensitivity(question, recipe("fold_batch_norm", {"gptq": {"samples": 64}}))["scores"]
+    assert scores == used.sensitivity(question, recipe("fold_batch_norm"))["scores"]
 
 
 def row(value: float, ci95: tuple[float, float], db: float, changes: tuple[str, ...] = ("x",)) -> dict[str, Any]:
