@@ -73,10 +73,11 @@ class Repair:
                 return np.where(self._within(goal, space, found), np.maximum(have - found[:, column], 0.0) * chance, 0.0)
 
             wanted = replace(goal, limits={**goal.limits, "score": cap})
-            proposal = self._propose(wanted, self._starts(best, cap), worth, LITTLE * have)
+            share = part(progress, n / rounds, (n + 1) / rounds)
+            proposal = self._propose(wanted, self._starts(best, cap), worth, LITTLE * have, share)
             if proposal is None:
                 break
-            self.run(*proposal, f"Repair {n + 1}", part(progress, n / rounds, (n + 1) / rounds))
+            self.run(*proposal, f"Repair {n + 1}", share)
         return self.best(cap, goal)
 
     def least(self, goal: Goal, rounds: int, progress: Progress = silent) -> Trial | None:
@@ -89,10 +90,11 @@ class Repair:
                 value = 1.0 / np.maximum(mean, 1e-15) if best is None else improves(mean, deviation, best.measured.kl)
                 return np.where(self._within(goal, space, self._sums(space, choices)), value, 0.0)
 
-            proposal = self._propose(goal, [] if best is None else [best], worth, 0.0 if best is None else LITTLE * best.measured.kl)
+            share = part(progress, n / rounds, (n + 1) / rounds)
+            proposal = self._propose(goal, [] if best is None else [best], worth, 0.0 if best is None else LITTLE * best.measured.kl, share)
             if proposal is None:
                 break
-            self.run(*proposal, f"Repair {n + 1}", part(progress, n / rounds, (n + 1) / rounds))
+            self.run(*proposal, f"Repair {n + 1}", share)
         return self.best(np.inf, goal)
 
     def best(self, cap: float, goal: Goal) -> Trial | None:
@@ -105,15 +107,17 @@ class Repair:
         near = sorted(self.trials.values(), key=lambda t: abs(np.log(max(t.measured.kl, 1e-15) / max(cap, 1e-15))))
         return [*([] if best is None else [best]), *near[:STARTS]]
 
-    def _propose(self, goal: Goal, best: list[Trial], worth: Worth, least: float) -> Proposal | None:
+    def _propose(self, goal: Goal, best: list[Trial], worth: Worth, least: float, progress: Progress) -> Proposal | None:
         """The recipe most worth a measurement; None where none is worth more than `least`."""
         starts = [(t.space, t.choice) for t in best]
         for space in range(len(self.spaces)):
+            progress(0.0, "Solving with what was measured")
             starts += self._solved(space, goal, [t.choice for t in best if t.space == space])
         top, found = least, None
         for space, start in dict.fromkeys(starts):
             choice, rates = start, self._rates(space, start)
             for _ in range(CLIMBS + 1):
+                progress(0.0, "Choosing what to measure next")
                 near = [choice, *self._near[space].around(choice, rates)]
                 values = worth(space, np.array(near))
                 fresh = np.array([(space, c) not in self.trials for c in near])

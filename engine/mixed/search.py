@@ -28,6 +28,7 @@ from engine.progress import Progress, part, silent
 from engine.quant.precision import Precision
 
 Judge = Literal["estimate", "bound"]
+PROOF_SECONDS = 0.8  # of integer programming for the first answer to budgets; meanwhile nothing can be cancelled
 MARGIN = 2.0  # standard errors of the drop
 STEADY = 3  # rounds of repair after which the target's KL is read anew
 
@@ -152,7 +153,7 @@ def _budgeted(repair: Repair, target: Target) -> tuple[int, Choice] | None:
         return None
     from engine.mixed.solve import Solver
 
-    answer = Solver(repair.spaces).exact(replace(target.goal, aim="score"), 2.0)
+    answer = Solver(repair.spaces).exact(replace(target.goal, aim="score"), PROOF_SECONDS)
     return answer.space, answer.solution.choice
 
 

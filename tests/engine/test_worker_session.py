@@ -139,3 +139,22 @@ def test_an_edit_during_a_repair_is_measured_at_once_and_the_waterfall_ends_as_i
     assert [headline(r | {"samples": 0}) for r in rows] == [headline(r | {"samples": 0}) for r in alone]
     assert rows[-1]["change"] == alone[-1]["change"]
     assert any(p["running"] and (p["running"]["live"] or {}).get("loss") is not None for p in partials) or not partials
+
+
+def test_a_search_lets_moves_pass_and_stops_when_told(pipe: Pipe) -> None:
+    args = {"recipe": BASE, "precisions": ["w8a16", "w8a8", "w4a8"], "max_drop": 0.02, "points": 3, "rounds": 4, "score_samples": 32}
+    pipe.send({"id": 2, "verb": "search", "args": args})
+    pipe.until("progress", 2)
+    pipe.send(job(3, "measure", edited(1)))
+    assert pipe.until("result", 3)[-1]["value"]["samples"] == 2000
+    whole = pipe.until("result", 2)[-1]["value"]
+    assert whole["pareto"]
+    assert whole["promise"]["samples"] == 1000
+    pipe.send({"id": 4, "verb": "search", "args": args | {"max_drop": 0.01}})
+    pipe.until("progress", 4)
+    pipe.send({"cancel": 4})
+    assert pipe.until("error", 4)[-1]["kind"] == "Cancelled"
+    pipe.send({"id": 5, "verb": "search", "args": args | {"judge": 3}})
+    assert "judge" in pipe.until("error", 5)[-1]["message"]
+    pipe.send({"id": 6, "verb": "frontier", "args": args | {"latency": "op_type,precision\n"}})
+    assert "microseconds" in pipe.until("error", 6)[-1]["message"]
