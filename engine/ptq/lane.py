@@ -28,21 +28,22 @@ class Lane:
     """The values before node `at` of `order`, for every batch. `quantization` may change for what lies behind `at`."""
 
     def __init__(self, name: str, model: Model, quantization: Quantization, level: ort.GraphOptimizationLevel, shelf: Shelf,
-                 data: Samples, spans: Sequence[Span], last: str) -> None:
-        """`last`: the last node that anybody wants; what only nodes behind it read is not carried."""
+                 data: Samples, spans: Sequence[Span], stops: Mapping[str, str]) -> None:
+        """`stops`: the nodes that a walk stops before, in order, each with a tensor of the piece behind it that is watched, or "".
+        What only nodes behind the last of them read is not carried."""
         self.name, self.model, self.quantization, self.level, self.shelf = name, model, quantization, level, shelf
         self._data, self._spans = data, spans
         self.order = [str(node.name) for node in model.graph]
         self.place = {node: i for i, node in enumerate(self.order)}
+        self._stops = {self.place[node]: watched for node, watched in stops.items()}
         self._maker: dict[str, int] = {info.name: -1 for info in model.inputs}
         self._reader: dict[str, int] = {}
         for i, node in enumerate(model.graph):
             self._maker.update((str(value.name), i) for value in node.outputs if value.name)
-            if i <= self.place[last]:
+            if i <= max(self._stops):
                 self._reader.update((str(v.name), i) for v in node.inputs if v is not None and v.const_value is None)
         self.at = 0
         self._begun = False
-        self._ahead = 0
         self._nodes = lru_cache(maxsize=None)(lambda name: onnx_ir.serde.serialize_node(model.nodes[name]))
 
     def live(self, place: int) -> frozenset[str]:
@@ -52,16 +53,14 @@ class Lane:
     def values(self, batch: int) -> Values:
         """A batch's live values before node `at`."""
         if not self._begun:
-            self.move(0)
+            self._pass(0)
         return self.shelf.get((self.name, batch))
 
-    def look(self, stop: int, wanted: str) -> Iterator[tuple[int, Values]]:
-        """Runs the nodes from `at` up to `stop` without moving; gives (batch, values with `wanted`). `move` need not run them again."""
+    def look(self, stop: int) -> Iterator[tuple[int, Values]]:
+        """Runs the piece from `at` to `stop` without moving; gives (batch, values with what is watched). `move` need not run it again."""
         if not self._begun:
-            self.move(0)
-        self._ahead = stop
-        session = self._session(self.at, stop, frozenset((wanted,)))
-        live = self.live(stop)
+            self._pass(0)
+        session, live = self._session(self.at, stop), self.live(stop)
         for batch in range(len(self._spans)):
             values = self.values(batch)
             made = session.run(values) if session is not None else {}
@@ -69,13 +68,17 @@ class Lane:
             yield batch, values | made
 
     def move(self, stop: int, tell: Tell = lambda share: None) -> None:
-        """Carries all batches to before the node at `stop`; a raise half way leaves each batch at either place (the walk ends then)."""
-        if self._begun and stop == self.at:
-            return
-        if self.at < self._ahead < stop:
-            self.move(self._ahead)
-        session = None
-        live = self.live(stop)
+        """Carries all batches to before the node at `stop`, piece by piece as a walk does that looks at every layer.
+
+        Optimizers fuse nodes within a piece, so only the same pieces give the same bits. A raise half way leaves each batch at
+        either place; the walk ends then.
+        """
+        for place in sorted({*(place for place in self._stops if self.at < place < stop), stop}):
+            if not self._begun or place > self.at:
+                self._pass(place, tell)
+
+    def _pass(self, stop: int, tell: Tell = lambda share: None) -> None:
+        session, live = None, self.live(stop)
         for batch, span in enumerate(self._spans):
             tell(batch / len(self._spans))
             here, ahead = (self.name, batch), (f"{self.name} ahead", batch)
@@ -84,7 +87,7 @@ class Lane:
                 values |= self.shelf.get(ahead)
                 self.shelf.drop(ahead)
             elif not live <= set(values) or not self._begun:
-                session = session or self._session(self.at, stop, frozenset(), first=not self._begun)
+                session = session or self._session(self.at, stop, first=not self._begun)
                 values |= session.run(values) if session is not None else {}
             self.shelf.put(here, {name: value for name, value in values.items() if name in live})
         self.at, self._begun = stop, True
@@ -92,13 +95,14 @@ class Lane:
     def _feed(self, span: Span) -> Values:
         return {name: owned(array) for name, array in self._data.batch(*span).items()}
 
-    def _session(self, start: int, stop: int, wanted: frozenset[str], first: bool = False) -> SegmentSession | None:
-        """The nodes `start`..`stop` (exclusive), giving what is live behind them; the first piece quantizes the model's inputs."""
+    def _session(self, start: int, stop: int, first: bool = False) -> SegmentSession | None:
+        """The nodes `start`..`stop` (exclusive), giving what is live behind them and what is watched; the first piece quantizes the
+        model's inputs."""
         names = self.order[start:stop]
         segment = segment_of(start, [self.model.nodes[name] for name in names], set())
         entering = tuple(i.name for i in self.model.inputs if i.name in self.quantization.activations) if first else ()
         made = (*segment.produces, *entering)
-        outputs = tuple(name for name in made if name in self.live(stop) | wanted)
+        outputs = tuple(name for name in made if name in self.live(stop) or name == self._stops.get(start))
         if not outputs:
             return None
         nodes = {name: self._nodes(name) for name in names}

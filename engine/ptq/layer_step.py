@@ -77,7 +77,7 @@ class LayerStep:
         quantized.move(quantized.place[name], lambda share: self.tell(0.3 * share, f"{name}: its input in the quantized graph"))
         floats.move(floats.place[name])
         stop = walk.next_place(self.index)
-        for i, values in floats.look(stop, self.layer.output):
+        for i, values in floats.look(stop):
             begin, end = walk.spans[i]
             self.tell(0.3 + 0.5 * i / len(walk.spans), f"{name}: sample {begin} of {len(walk.data)}")
             x = _tensor(quantized.values(i)[self._source])

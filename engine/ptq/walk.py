@@ -171,11 +171,11 @@ class LayerWalk:
         return [(start, min(start + size, len(self.data))) for start in range(0, len(self.data), size)]
 
     def _lanes(self) -> None:
-        level, last = self._owner.chain.level, self.layers[-1].name
-        found = self.sim.quantization
+        found, level = self.sim.quantization, self._owner.chain.level
         own = type(found)(found.activations, found.constants)  # int32 biases follow from the scales, which are not known yet
-        self.floats = Lane("float", self.float_model, FLOAT, level, self.shelf, self.data, self.spans, last)
-        self.quantized = Lane("quantized", self.model, own, level, self.shelf, self.data, self.spans, last)
+        outputs = {layer.name: layer.output for layer in self.layers}
+        self.floats = Lane("float", self.float_model, FLOAT, level, self.shelf, self.data, self.spans, outputs)
+        self.quantized = Lane("quantized", self.model, own, level, self.shelf, self.data, self.spans, dict.fromkeys(outputs, ""))
 
     def _swap(self) -> None:
         """The simulation gets the changed graph and its pins; where grids alone have changed, its graph stays."""
