@@ -60,19 +60,9 @@ MAX_REPORTS = 400  # measurements that a curve is fitted to, the newest ones
 class Session:
     """A model with its data; answers what a recipe does to it."""
 
-    def __init__(
-        self,
-        model: Model,
-        evaluation: Dataset | None = None,
-        calibration: Dataset | None = None,
-        training: Dataset | None = None,
-        metric: str | None = None,
-        cache: Path | None = None,
-        allow_code: bool = False,
-        strict: bool = False,
-        base: Path = Path(),
-        kept_bytes: int = BUDGET,
-    ) -> None:
+    def __init__(self, model: Model, evaluation: Dataset | None = None, calibration: Dataset | None = None, training: Dataset | None = None,
+                 metric: str | None = None, cache: Path | None = None, allow_code: bool = False, strict: bool = False,
+                 base: Path = Path(), kept_bytes: int = BUDGET) -> None:
         """Data are checked against the model's inputs. With one of the two sets given it is split in two disjoint halves.
         Paths inside a recipe are relative to `base`, the folder of its file. `kept_bytes` of tensors stay in memory, so that a
         measurement runs only what an edit touches.
@@ -86,19 +76,16 @@ class Session:
         self.notes: list[str] = []
         if evaluation is not None and calibration is None and len(evaluation) > 1:
             calibration, evaluation = evaluation.split(0.5, ORDER_SEED)
-            self.notes.append(
-                f"No calibration data were given: {len(calibration)} of the evaluation samples calibrate, "
-                f"{len(evaluation)} others evaluate."
-            )
+            self.notes.append(f"No calibration data were given: {len(calibration)} of the evaluation samples calibrate, "
+                              f"{len(evaluation)} others evaluate.")
         self.calibration, self.training = calibration, training
         self.order = None if evaluation is None else np.random.default_rng(ORDER_SEED).permutation(len(evaluation))
         self.evaluation = None if evaluation is None or self.order is None else evaluation.take(self.order)
         sample = calibration or evaluation
         self.model = model if sample is None else model.with_sample(sample.batch(0, 1))
         labelled = evaluation if evaluation is not None or metric is None else calibration  # asked for by name, it scores a sweep
-        self.metric: Metric | None = (
-            None if labelled is None else resolve_metric(metric, labelled, model.outputs, allow_code=allow_code)
-        )
+        found = None if labelled is None else resolve_metric(metric, labelled, model.outputs, allow_code=allow_code)
+        self.metric: Metric | None = found
         self._cache = cache
         self._rooms = Rooms(self.model, self.calibration, cache, strict, base, self.training)
         self._comparison: Comparison | None = None
