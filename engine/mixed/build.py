@@ -12,13 +12,13 @@ import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
 
 from engine.errors import BadInput
 from engine.graph.layers import Layer
 from engine.mixed.edges import edges_of
+from engine.mixed.grouping import Grouping
 from engine.mixed.latency import LatencyTable
-from engine.mixed.space import COLUMNS, Group, Option, Place, Space
+from engine.mixed.space import COLUMNS, Option, Place, Space
 from engine.mixed.writing import written
 from engine.quant.precision import DataType, Float, Int, Precision
 from engine.recipe import Recipe
@@ -28,7 +28,6 @@ from engine.targets.requests import FLOAT32, Requests, asked_of_tensors, match_r
 from engine.targets.ties import Sets
 
 REST = "*"  # the row of scores for what belongs to no layer
-MOST_MODES = 256
 Rows = Mapping[str, Mapping[str, float]]
 Asks = Mapping[str, tuple[DataType, ...]]
 
@@ -94,7 +93,7 @@ class _Builder:
         values = sum(_weight_values(x) for x in self.layers)
         rest = self.scores.get(REST, {}).get(str(self.sim.recipe.precision), 0.0)
         constant = (rest, float(self._cost(self.sim.recipe.precision).other_bytes), 0.0, 0.0, 0.0)
-        groups = tuple(self._group(members, places) for members in self._members())
+        groups = Grouping(self.layers, self.own, self.requests.bypassed, places, self.notes).groups()
         return Space(self.sim.recipe.precision, places, groups, constant, values, edges, self.sim.recipe, tuple(dict.fromkeys(self.notes)))
 
     def _classes(self) -> dict[str, str]:
@@ -177,63 +176,6 @@ class _Builder:
             whole = written(self.sim, {x.name: precision for x in self.layers}, ())
             self.costs[precision] = cost_of(self.sim.model, self.sim.moved(whole).plan)
         return self.costs[precision]
-
-    def _members(self) -> list[tuple[int, ...]]:
-        """Layers that must agree, in order of execution."""
-        sets = Sets()
-        for layer in self.layers:
-            shared = [f"t {self.own[layer.name]}"] if layer.name not in self.requests.bypassed else []
-            for key in (*shared, *(f"w {w}" for w in layer.weights)):
-                sets.join(f"l {layer.name}", key)
-        found: dict[str, list[int]] = defaultdict(list)
-        for i, layer in enumerate(self.layers):
-            found[sets.find(f"l {layer.name}")].append(i)
-        return [tuple(members) for members in found.values()]
-
-    def _group(self, members: tuple[int, ...], places: Sequence[Place]) -> Group:
-        if len(members) == 1:
-            return Group(members, ((tuple(range(len(places[members[0]].options))),),))
-        layers = [self.layers[i] for i in members]
-        classes = list(dict.fromkeys(self.own[x.name] for x in layers if x.name not in self.requests.bypassed))
-        weights = [w for w in dict.fromkeys(x.weight for x in layers) if sum(x.weight == w for x in layers) > 1]
-        kinds = [_offered(self.own, c, layers, members, places) for c in classes]
-        widths = [list(dict.fromkeys(o.precision.weights for i, x in zip(members, layers, strict=True) if x.weight == w
-                                     for o in places[i].options)) for w in weights]
-        modes: list[tuple[tuple[int, ...], ...]] = []
-        for way in product(*kinds, *widths):
-            if len(modes) >= MOST_MODES:
-                self.notes.append(f"{len(members)} layers around {layers[0].name} can agree in more ways than are looked at")
-                break
-            fixed = dict(zip([*(f"t {c}" for c in classes), *(f"w {w}" for w in weights)], way, strict=True))
-            allowed = tuple(self._allowed(x, places[i], fixed) for i, x in zip(members, layers, strict=True))
-            if all(allowed):
-                modes.append(allowed)
-        if not modes:
-            raise BadInput(f"{layers[0].name} and {len(members) - 1} more share a tensor or weight, and no candidate suits all of them on "
-                           f"{self.sim.target.name}: give more candidates (these are {', '.join(map(str, self.wish.candidates))})")
-        return Group(members, tuple(dict.fromkeys(modes)), _why(layers, classes, weights))
-
-    def _allowed(self, layer: Layer, place: Place, fixed: Mapping[str, DataType | None]) -> tuple[int, ...]:
-        kind, width = fixed.get(f"t {self.own[layer.name]}"), fixed.get(f"w {layer.weight}")
-        bypassed = layer.name in self.requests.bypassed
-        return tuple(k for k, o in enumerate(place.options)
-                     if (bypassed or isinstance(o.precision.activations, Float) or o.precision.activations == kind)
-                     and (width is None or o.precision.weights == width or bypassed))
-
-
-def _offered(own: Mapping[str, str], name: str, layers: Sequence[Layer], members: Sequence[int],
-             places: Sequence[Place]) -> list[DataType | None]:
-    """The types that a set of tensors may have; None where all its readers are in float."""
-    found: dict[DataType | None, None] = {}
-    for layer, i in zip(layers, members, strict=True):
-        if own[layer.name] == name:
-            found.update((o.precision.activations, None) for o in places[i].options if isinstance(o.precision.activations, Int))
-    return list(found) or [None]
-
-
-def _why(layers: Sequence[Layer], classes: Sequence[str], weights: Sequence[str]) -> str:
-    shared = [f"tensor {c}" for c in classes[:2]] + [f"weight {w}" for w in weights[:2]]
-    return f"{len(layers)} layers share {' and '.join(shared)}"
 
 
 def _weight_values(layer: Layer) -> int:
