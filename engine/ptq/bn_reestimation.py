@@ -55,7 +55,8 @@ def bn_reestimation(sim: QuantSim, data: Samples | None, config: BnReestimation,
     spans = _spans(sim, data, config.samples)
     shelf, changes, layers = Shelf(BUDGET), [], []
     try:
-        lane = Lane("quantized", model, quantization, sim.chain.level, shelf, data, spans, str(norms[-1].name))
+        stops = {str(norm.name): "" for norm in norms}
+        lane = Lane("quantized", model, quantization, sim.chain.level, shelf, data, spans, stops)
         for i, norm in enumerate(norms):
             words = f"Statistics of {norm.name} ({i + 1} of {len(norms)})"
             tell = part(progress, 0.2 + 0.8 * i / len(norms), 0.2 + 0.8 * (i + 1) / len(norms))
