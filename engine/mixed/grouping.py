@@ -93,5 +93,5 @@ class Grouping:
         if layer.name in self.bypassed:
             return tuple(range(len(options)))
         kind, width = fixed.get(f"t {self.own[layer.name]}"), fixed.get(f"w {layer.weight}")
-        return tuple(k for k, o in enumerate(options)
-                     if (isinstance(o.precision.activations, Float) or o.precision.activations == kind) and width in (None, o.precision.weights))
+        return tuple(k for k, o in enumerate(options) if width in (None, o.precision.weights)
+                     and (isinstance(o.precision.activations, Float) or o.precision.activations == kind))
