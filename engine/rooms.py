@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from engine.data import Dataset
 from engine.errors import BadInput
 from engine.graph import Model
 from engine.progress import Making, Progress, part, silent
-from engine.ptq import apply_step, registered, steps_of
+from engine.ptq import apply_step, registered, steps_of, unrounded
 from engine.ptq.kept_layers import LayerCache
 from engine.ptq.step_file import Kept, load_step, save_step
 from engine.ptq.technique import build, check_steps
@@ -134,12 +135,23 @@ class Rooms:
             sim.update(recipe)
         before = sim.revision
         sim.kept = None if self._cache is None else LayerCache(self._cache / "layers")
-        data = self._training if registered(step.name).looks_at == "training" and self._training is not None else self._data
+        data = self._data
+        if registered(step.name).looks_at == "training":
+            data = self._training or data
+            sim.reference = self._before_rounding(room, recipe)
         report = apply_step(sim, step, data, part(progress, 0.1, 1.0))
         self.runs += 1
         if self._cache is not None and report.seconds >= WORTH_KEEPING:
             save_step(self._path(key), sim, report, sim.revision != before)
         return room.then(sim, key, report, sim.revision != before)
+
+    def _before_rounding(self, room: Room, recipe: Recipe) -> Model:
+        """The graph of a room without the steps that rounded its weights."""
+        done = replace(recipe, steps=steps_of(recipe)[:len(room.reports)])
+        found = self._ground(recipe)
+        for step in steps_of(unrounded(done)):
+            found = self._after(found, step, recipe, silent)
+        return found.sim.model
 
     def _loaded(self, room: Room, key: str) -> Room | None:
         kept = None if self._cache is None else load_step(self._path(key), room.sim.model)

@@ -35,7 +35,7 @@ class Run:
         self.config, self.device, self.kept = config, device, kept
         self.batches = Batches(data, config)
         self.loss = Loss.of(sim.model, data, config)
-        self.teacher = Teacher(sim.model, data, config, self.loss.matched, device)
+        self.teacher = Teacher(sim.reference or sim.model, data, config, self.loss.matched, device)
         self.module = QuantModule(sim, ranges=config.ranges, device=device)  # type: ignore[arg-type]
         self.optimizer = make_optimizer(self.module, config)
         self.updates = max(1, -(-self.batches.steps // config.accumulate))

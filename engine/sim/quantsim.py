@@ -40,6 +40,7 @@ class QuantSim:
         statistics: of the calibration data, by tensor; empty before `calibrate`.
         fixed: encodings set from outside (frozen or overridden), by tensor or initializer name.
         revision: counts the changes of the graph.
+        reference: the float graph whose outputs training follows, where weights of `model` are rounded already; None: `model` itself.
         kept: where steps keep what they finished (`engine.ptq.kept_layers.LayerCache`); None keeps nothing.
     """
 
@@ -51,6 +52,7 @@ class QuantSim:
         self.statistics: Statistics = {}
         self.fixed: dict[str, Encoding] = {}
         self.kept: Any = None
+        self.reference: Model | None = None
         self.revision = -1
         self._pins: Pins = NO_PINS
         self._weights: dict[tuple[str, str], Encoding] = {}

@@ -107,3 +107,22 @@ def test_settings_are_searched_for_a_recipe_that_trains(tmp_path: Path) -> None:
         session.tune(wanted.set("steps", ["fold_batch_norm"]))
     with pytest.raises(BadInput, match="has no 'trails'"):
         session.tune(wanted, trails=3)
+
+
+def test_training_after_rounding_follows_the_float_model_and_starts_where_rounding_ended(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    data = Dataset("tiny", {"x": generator.normal(size=(64, 3, 12, 12)).astype(np.float32)})
+    session = Session(from_proto(conv_net(3), "net"), data, data, cache=tmp_path)
+    base = {"mixdown": 1, "target": "generic", "precision": "w3a8"}
+    starts = {}
+    for before in ("fold_batch_norm", "gptq"):
+        rounding = [] if before == "fold_batch_norm" else [before]
+        steps = ["fold_batch_norm", *rounding, {"qat": {"epochs": 1, "batch": 32, "learning_rate": 0.0}}]
+        found = session.measure(Recipe.parse({**base, "steps": steps}))
+        starts[before] = found["steps"][-1]["training"]["start"]
+    assert starts["gptq"] < 0.5 * starts["fold_batch_norm"]
+    reference = session._rooms._before_rounding(session._rooms.room(Recipe.parse({**base, "steps": ["fold_batch_norm", "gptq"]})),
+                                                Recipe.parse({**base, "steps": ["fold_batch_norm", "gptq"]}))
+    plain = session._rooms.room(Recipe.parse({**base, "steps": ["fold_batch_norm"]})).sim.model
+    for layer in plain.layers:
+        assert np.array_equal(reference.constant(layer.weight), plain.constant(layer.weight))
