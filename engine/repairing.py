@@ -173,10 +173,10 @@ def amount(value: float, metric: str, unit: bool = True) -> str:
 def _of_step(report: StepReport | None, kept: bool) -> dict[str, Any]:
     if report is None:
         return {"options": {}, "seconds": 0.0, "kept": False, "changes": [], "warnings": [], "equivalent": True, "layers": [],
-                "instead": None, "tried": []}
+                "instead": None, "tried": [], "training": None}
     plain = report.to_json()
-    return {key: plain[key] for key in ("options", "seconds", "changes", "warnings", "equivalent", "layers", "instead", "tried")} | {
-        "kept": kept}
+    told = ("options", "seconds", "changes", "warnings", "equivalent", "layers", "instead", "tried", "training")
+    return {key: plain[key] for key in told} | {"kept": kept}
 
 
 def _change(change: Drop) -> dict[str, Any]:
