@@ -2,7 +2,8 @@
 
 Each row trains one recipe on the sample's `training.npz` for at most 8 epochs and measures it on the 2,000 evaluation images, which
 training has never seen: accuracy lost against the float model (paired interval, points), and what training gives over the best
-post-training recipe (`fold_batch_norm, gptq`), from which it starts, paired as well. With `--cache` a killed row goes on where it was, to the same result.
+post-training recipe (`fold_batch_norm, gptq`), from which it starts, paired as well. With `--cache` a killed row goes on where it
+was, to the same result.
 
 The cost compares a training step with the float model's own step by the same executor and optimizer: CPU seconds, steps taken in
 turns, the median ratio; and the memory above a process that has only loaded the network, each in a process of its own.
