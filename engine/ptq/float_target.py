@@ -42,8 +42,12 @@ def best_target(moments: Moments, may_shift: bool, fit: bool = True) -> Target:
         may_shift: whether the layer's bias can take up the mean error.
         fit: False keeps W.
     """
-    found = [(*_search(moments, centred, fit), centred) for centred in ((True, False) if may_shift else (False,))]
-    _, damping, centred = max(found, key=lambda one: one[0])
+    gain, damping = _search(moments, may_shift, DAMPINGS if fit else ())
+    centred = may_shift
+    if may_shift:  # without the shift the best damping is about the same
+        plain, other = _search(moments, False, () if damping is None else (damping,))
+        if plain >= gain:
+            damping, centred = other, False
     problem = moments.problem(centred=centred)
     change = torch.zeros_like(problem.g) if damping is None else _change(problem, damping)
     shift = problem.shift(change) if centred and moments.slices == 1 else problem.mean_r if centred else torch.zeros_like(problem.mean_r)
@@ -52,11 +56,11 @@ def best_target(moments: Moments, may_shift: bool, fit: bool = True) -> Target:
 
 def float_target(moments: Moments, problem: Problem) -> tuple[Tensor, float | None]:
     """(T - W [groups, outputs, inputs], the damping taken or None where W stays) for one way to treat means."""
-    _, damping = _search(moments, problem.centred, True)
+    _, damping = _search(moments, problem.centred, DAMPINGS)
     return (torch.zeros_like(problem.g), None) if damping is None else (_change(problem, damping), damping)
 
 
-def _search(moments: Moments, centred: bool, fit: bool) -> tuple[float, float | None]:
+def _search(moments: Moments, centred: bool, dampings: tuple[float, ...]) -> tuple[float, float | None]:
     """(by how much the squared error of the two held out halves falls, the best damping or None)."""
     plain = moments.problem(centred=False)
     if not bool((plain.rr > 1e-12 * plain.power).any()):
@@ -66,7 +70,7 @@ def _search(moments: Moments, centred: bool, fit: bool) -> tuple[float, float | 
         return 0.0, None
     nothing = [torch.zeros_like(half.g) for half, _ in halves]
     best, gain = None, _gain(nothing, halves, moments.slices) if centred else 0.0
-    for damping in DAMPINGS if fit and moments.slices == 1 else ():
+    for damping in dampings if moments.slices == 1 else ():
         found = _gain([_change(half, damping) for half, _ in halves], halves, 1)
         if found > gain:
             best, gain = damping, found
