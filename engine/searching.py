@@ -19,6 +19,7 @@ from engine.group_scores import group_scores
 from engine.mixed.baselines import Baseline, amp, lite, widest_first
 from engine.mixed.build import REST, Rows, Wish, bases, space_of
 from engine.mixed.certifies import certifies
+from engine.mixed.goal import Goal
 from engine.mixed.repair import Repair
 from engine.mixed.search import Outcome, Target, outcome, search
 from engine.mixed.shape import difference, frontier, layers, measured, point, reasons
@@ -105,6 +106,14 @@ class Searching:
     def recipe_of(self, trial: Trial) -> Recipe:
         """The recipe of a trial, with all the steps that were asked for."""
         return replace(self._searched(trial.space, trial.choice), steps=self.whole.steps, candidates=self.recipe.candidates)
+
+    def recipe_for(self, space: int, choice: Choice) -> Recipe:
+        """The recipe of a choice, without the steps that look at bits."""
+        return self._searched(space, choice)
+
+    def goal(self) -> Goal:
+        """The budgets in absolute units, and what is made least within them."""
+        return self._target().goal
 
     def _searched(self, space: int, choice: Choice) -> Recipe:
         here = self.spaces[space]

@@ -49,6 +49,7 @@ from engine.sim.calibration import Statistics, gather
 from engine.sim.kept_cuts import BUDGET, KeptCuts
 from engine.sim.quantization import FLOAT
 from engine.sim.quantsim import QuantSim
+from engine.solving import solve
 from engine.taking import taking_of
 
 Partial = Callable[[dict[str, Any]], None]
@@ -212,6 +213,11 @@ class Session:
                  **given: Any) -> dict[str, Any]:
         """What scores alone predict for every budget: nothing is measured. Arguments as for `search_report`."""
         return searching_of(self, scores, recipe, None, progress, **given).frontier()
+
+    def solve(self, scores: Mapping[str, Any] | Sequence[str], recipe: Recipe | None = None, max_score: float | None = None,
+              progress: Progress = silent, **given: Any) -> dict[str, Any]:
+        """The proven best mix within budgets by scores alone; `max_score` stands for a greatest drop. Others as for `search_report`."""
+        return solve(searching_of(self, scores, recipe, None, progress, **given), max_score, progress)
 
     def calibrate(self, recipe: Recipe, progress: Progress = silent) -> dict[str, Any]:
         """One pass over the calibration data, and a table of the ranges; clipping is counted on evaluation data too."""

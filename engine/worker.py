@@ -146,6 +146,8 @@ VERBS: dict[str, Callable[[Any, dict[str, Any], Reporter], Any]] = {
     "search": lambda s, a, r: s.search_report(_precisions(a), _recipe(a), progress=r, partial=r.partial, **_search(a)),
     "takes": lambda s, a, r: s.takes(_recipe(a), _precisions(a), _number(a, "max_drop"), progress=r, partial=r.partial),
     "frontier": lambda s, a, r: s.frontier(_precisions(a), _recipe(a), progress=r, **_search(a)),
+    "solve": lambda s, a, r: s.solve(_precisions(a), _recipe(a), _number(a, "max_score") if "max_score" in a else None, progress=r,
+                                     **_search(a)),
     "repair": lambda s, a, r: s.repair(_recipe(a), progress=r, partial=r.partial),
     "tune": lambda s, a, r: s.tune(_recipe(a), progress=r, partial=r.partial, **_space(a)),
     "compare": lambda s, a, r: s.compare(_run(a, "left"), _run(a, "right"), progress=r),

@@ -21,7 +21,7 @@ _DOING = {"open": "opening the model", "graph": "drawing the network", "float": 
           "measure": "measuring", "calibrate": "calibrating", "layer": "looking at a layer",
           "quantize": "quantizing", "verify": "verifying", "sensitivity": "scoring layers", "diagnose": "looking for causes",
           "repair": "repairing", "compare": "comparing two runs", "curve": "fitting the curve of predictions",
-          "additivity": "checking how scores add", "search": "searching", "frontier": "scoring layers",
+          "additivity": "checking how scores add", "search": "searching", "frontier": "scoring layers", "solve": "solving for budgets",
           "takes": "looking for what it takes"}
 _KEEP = 300
 _COLUMNS = [f.name for f in fields(Job) if f.name != "partial"]
