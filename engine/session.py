@@ -16,13 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from engine.analysis.diagnosis import diagnose
 from engine.analysis.facts import data_facts, metric_facts, model_facts
 from engine.analysis.graph_drawing import drawing
 from engine.analysis.layer_facts import layer_facts
 from engine.analysis.layer_noise import LayerNoise
 from engine.analysis.measure import Comparison
-from engine.analysis.ranges_table import tensor_rows, weight_rows
 from engine.analysis.report import measured, report
 from engine.analysis.resolved import resolved
 from engine.analysis.runner import Outputs, Runner
@@ -40,21 +38,19 @@ from engine.predicting import Predicting, Reports, curve_asked, predicting_of
 from engine.progress import Progress, part, silent
 from engine.ptq import unrounded
 from engine.quant.precision import Precision
+from engine.ranging import Ranging
 from engine.recipe import Recipe
 from engine.repairing import repairing_of
 from engine.room import Room
 from engine.rooms import Rooms
 from engine.searching import found_recipe, searching_of
-from engine.sim.calibration import Statistics, gather
 from engine.sim.kept_cuts import BUDGET, KeptCuts
 from engine.sim.quantization import FLOAT
-from engine.sim.quantsim import QuantSim
 from engine.solving import solve
 from engine.taking import taking_of
 
 Partial = Callable[[dict[str, Any]], None]
 ORDER_SEED = 0
-CLIP_SAMPLES = 256
 MAX_REPORTS = 400  # measurements that a curve is fitted to, the newest ones
 
 
@@ -91,7 +87,7 @@ class Session:
         self._rooms = Rooms(self.model, self.calibration, cache, strict, base, self.training)
         self._comparison: Comparison | None = None
         self._kept, self._noise = KeptCuts(kept_bytes), LayerNoise()
-        self._clipped: tuple[Statistics, Statistics] | None = None
+        self._ranging = Ranging(self._room, self.calibration, self.evaluation)
         self._answering: Answering | None = None
         self._predicting: Predicting | None = None
         self.reports: Reports = tuple  # earlier reports of this project, oldest first; a store has them
@@ -221,21 +217,7 @@ class Session:
 
     def calibrate(self, recipe: Recipe, progress: Progress = silent) -> dict[str, Any]:
         """One pass over the calibration data, and a table of the ranges; clipping is counted on evaluation data too."""
-        begin = time.perf_counter()
-        if self.calibration is None:
-            raise BadInput("there are no calibration data in this project; add an .npz with inputs like those of training")
-        room = self._room(recipe, part(progress, 0.0, 0.05))
-        sim = room.calibrated(recipe, part(progress, 0.05, 0.7), again=True)
-        unseen = None
-        if self.evaluation is not None:
-            unseen = self._unseen(sim, part(progress, 0.7, 1.0))
-        return {
-            "tensors": tensor_rows(sim, unseen),
-            "weights": weight_rows(sim),
-            "samples": min(recipe.calibration.samples, len(self.calibration)),
-            "unseen_samples": 0 if unseen is None or self.evaluation is None else min(CLIP_SAMPLES, len(self.evaluation)),
-            "seconds": time.perf_counter() - begin,
-        }
+        return self._ranging.table(recipe, progress)
 
     def sensitivity(self, question: Question | Sequence[str], recipe: Recipe | None = None, on: str = "calibration", racing: bool = False,
                     top: int = TOP, progress: Progress = silent, partial: Partial | None = None) -> dict[str, Any]:
@@ -260,14 +242,6 @@ class Session:
         return answer(sim, question, some, self.metric, self._scores(recipe, question, some), runner.batch, racing, top,
                       part(progress, 0.1, 1.0), partial)
 
-    def _unseen(self, sim: QuantSim, progress: Progress) -> Statistics:
-        """Statistics of some evaluation data, gathered once for a calibration: what clips on data it has not seen."""
-        assert self.evaluation is not None
-        if self._clipped is None or self._clipped[0] is not sim.statistics:
-            some = self.evaluation.take(range(min(CLIP_SAMPLES, len(self.evaluation))))
-            self._clipped = sim.statistics, gather(sim.chain, some, sim.statistics, progress)
-        return self._clipped[1]
-
     def _scores(self, recipe: Recipe, question: Question, data: Dataset) -> ScoreCache | None:
         if self._cache is None:
             return None
@@ -276,15 +250,7 @@ class Session:
 
     def diagnose(self, recipe: Recipe, layers: Sequence[str] | None = None, progress: Progress = silent) -> dict[str, Any]:
         """Why layers lose accuracy under this recipe, the gravest cause first, with remedies that were tried on the layer."""
-        if self.calibration is None:
-            raise BadInput("causes are found by running layers on calibration data; there are none in this project")
-        recipe = unrounded(recipe)
-        sim = self._room(recipe, progress).calibrated(recipe, part(progress, 0.0, 0.3))
-        unseen = None
-        if self.evaluation is not None:
-            unseen = self._unseen(sim, part(progress, 0.3, 0.5))
-        found = diagnose(sim, self.calibration, unseen, layers, part(progress, 0.5, 1.0))
-        return {"diagnoses": [d.to_json() for d in found], "layers": None if layers is None else list(layers)}
+        return self._ranging.causes(recipe, layers, progress)
 
     def layer_facts(self, recipe: Recipe, name: str, progress: Progress = silent) -> dict[str, Any]:
         """One layer for the inspector; with calibration data its ranges are there too."""
