@@ -1,10 +1,10 @@
 """Batch-norm re-estimation: mean and variance of each BatchNormalization are measured again, with quantized weights and activations
 in front of it.
 
-Nagel et al., A White Paper on Neural Network Quantization, arXiv 2106.08295, section 5.2.1:
-quantization shifts and widens what a layer gives; statistics that say so undo it. Norms are taken in
-execution order and each sees what the ones before it have become, so values are carried forward once (`Lane`). A
-fold may follow; once a norm is folded there is nothing left to measure.
+Nagel et al., A White Paper on Neural Network Quantization, arXiv 2106.08295, section 5.2.1: quantization shifts and widens what a
+layer gives; statistics that say so undo it. Norms are taken in execution order and each sees what the ones before it have become,
+so values are carried forward once (`Lane`). A fold may follow; once a norm is folded there is nothing left to measure. The
+statistics are right for the rounding that was in place: a step that rounds otherwise afterwards makes them wrong.
 """
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ from engine.sim.quantization import Quantization
 from engine.sim.quantsim import QuantSim
 
 UNIT = "shift of the mean in standard deviations, over channels; 0 is best"
+CAUTION = "the statistics undo what the present rounding does: rounding weights anew behind this step (gptq, adaround, seq_mse) does harm"
 NONE_LEFT = ("no BatchNormalization with constant statistics is left in the graph, so there is nothing to re-estimate; put "
              "bn_reestimation before fold_batch_norm")
 
@@ -69,7 +70,7 @@ def bn_reestimation(sim: QuantSim, data: Samples | None, config: BnReestimation,
         shelf.close()
     sim.model = model
     sim.graph_changed()
-    return StepReport("bn_reestimation", tuple(changes), layers=tuple(layers))
+    return StepReport("bn_reestimation", (*changes, CAUTION), layers=tuple(layers))
 
 
 def moments(parts: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

@@ -43,7 +43,7 @@ def test_each_norm_has_the_statistics_of_what_it_reads_now() -> None:
         for k in (1, 2):
             assert np.array_equal(sim.model.constant(str(norm.inputs[k].name)), model.constant("gb"[k - 1] + str(i)))  # type: ignore[union-attr]
     assert np.array_equal(sim.model.constant("w1"), model.constant("w1"))
-    assert len(report.changes) == 3 and not report.equivalent and all(c.before > 0.0 == c.after for c in report.layers)  # type: ignore[operator]
+    assert len(report.changes) == 4 and not report.equivalent and all(c.before > 0.0 == c.after for c in report.layers)  # type: ignore[operator]
 
 
 @given(st.lists(st.integers(1, 5), min_size=1, max_size=4), st.integers(0, 99))
