@@ -17,6 +17,7 @@ import onnx_ir as ir
 
 from engine.graph.model import Model
 from engine.progress import Progress
+from engine.ptq.carried_pins import as_learned, carry_pins
 from engine.ptq.channels import ChannelWeight
 from engine.ptq.kept_norms import keep_norm
 from engine.ptq.technique import StepReport, technique
@@ -35,10 +36,11 @@ def fold_batch_norm(sim: QuantSim, data: Samples | None, config: FoldBatchNorm, 
     """Folds every BatchNormalization it can, in float64; the graph's function changes by rounding alone (<= 1e-4 of range)."""
     model = sim.model.clone()
     norms = [node for node in model.graph if node.op_type == "BatchNormalization"]
-    changes, warnings = [], []
+    changes, warnings, pinned, factors = [], [], sim.pinned, dict[str, np.ndarray]()
     for i, norm in enumerate(norms):
         progress(i / max(len(norms), 1), f"Folding {norm.name}")
-        partner = _fold_backward(model, norm) or _fold_forward(model, norm)
+        as_learned(model, norm, pinned)
+        partner = _fold_backward(model, norm, factors) or _fold_forward(model, norm)
         if partner:
             changes.append(f"{norm.name} folded into {partner}")
         else:
@@ -46,11 +48,12 @@ def fold_batch_norm(sim: QuantSim, data: Samples | None, config: FoldBatchNorm, 
     if changes:
         sim.model = model
         sim.graph_changed()
+        warnings += carry_pins(sim, pinned, factors)
     return StepReport("fold_batch_norm", tuple(changes), tuple(warnings), equivalent=True)
 
 
-def _fold_backward(model: Model, norm: ir.Node) -> str | None:
-    """Equation 1. Needs a layer whose only reader is the norm, and a weight that only it reads."""
+def _fold_backward(model: Model, norm: ir.Node, factors: dict[str, np.ndarray]) -> str | None:
+    """Equation 1. Needs a layer whose only reader is the norm, and a weight that only it reads, whose factors are noted."""
     source, affine = norm.inputs[0], _affine(norm)
     weight = _layer_before(source)
     if source is None or affine is None or weight is None or not alone(source) or not weight.owned or not can_bias(weight.node):
@@ -60,6 +63,8 @@ def _fold_backward(model: Model, norm: ir.Node) -> str | None:
     if weight.outputs != len(scale) or (layer.op_type == "MatMul" and rank != 2):  # the norm's channels are on axis 1
         return None
     weight.scale(by_output=scale)
+    name = str(weight.value.name)
+    factors[name] = factors.get(name, np.ones(len(scale))) * scale
     set_bias(model, layer, bias_array(layer, len(scale)) * scale + shift)
     keep_norm(layer, array(norm.inputs[2]), array(norm.inputs[1]))
     last = norm.inputs[0]  # a MatMul has its new Add in between
