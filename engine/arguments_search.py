@@ -26,6 +26,8 @@ def add_arguments(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--points", metavar="N", type=int, default=5, help="measurements along the frontier")
     sub.add_argument("--rounds", metavar="N", type=int, default=12, help="measurements for repair")
     sub.add_argument("--keep", action="store_true", help="layers that the recipe sets stay as they are (bypassed ones always do)")
+    sub.add_argument("--with-steps", action="store_true",
+                     help="run steps that look at bits (gptq, …) for every measured recipe; without it they run on the choice alone")
     sub.add_argument("--holdout", metavar="D", help="data for the promise, instead of the unused half of --evaluation")
     sub.add_argument("--method", default="search", choices=("search", "amp", "amp_reverse", "lite"),
                      help="amp: AIMET's procedure; lite: the worst --percent of the layers get the widest candidate; to compare with")

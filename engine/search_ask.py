@@ -35,6 +35,7 @@ class SearchAsk:
         latency: a table of microseconds.
         samples: of the validation half that recipes are measured on; 0 takes all.
         points, rounds: measurements along the frontier, and for repair.
+        with_steps: whether every measured recipe runs with the steps that look at bits (slower); else these run on the choice alone.
         method: the search, or a procedure to compare it with (`engine/mixed/baselines.py`).
         percent: of the groups that `lite` gives the widest candidate.
     """
@@ -55,6 +56,7 @@ class SearchAsk:
     samples: int = 0
     points: int = 5
     rounds: int = 12
+    with_steps: bool = False
     method: Method = "search"
     percent: float = 20.0
 

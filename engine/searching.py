@@ -52,6 +52,10 @@ class Searching:
         self.sims: list[QuantSim] = []
         self.spaces: list[Space] = []
         self.kind, self.notes = ask.kind, list(session.notes)
+        late = [step.name for step in steps_of(recipe) if registered(step.name).quantizes]
+        if late and not ask.with_steps:
+            self.notes.append(f"{', '.join(late)} look at bits and run on the choice alone: the front is measured without them, the promise "
+                              "with them")
         self._halves, self._holdout = _halves(session, ask), holdout
         self._told = time.monotonic()
 
@@ -117,7 +121,8 @@ class Searching:
 
     def _searched(self, space: int, choice: Choice) -> Recipe:
         here = self.spaces[space]
-        return written(self.sims[space], here.named(choice), [p.name for p in here.places if p.fixed])
+        found = written(self.sims[space], here.named(choice), [p.name for p in here.places if p.fixed])
+        return replace(found, steps=self.whole.steps) if self.ask.with_steps else found
 
     def _target(self) -> Target:
         cost = cost_of(self.sims[0].model, self.sims[0].plan)

@@ -21,7 +21,7 @@ from engine.terminal import share, table
 
 Arguments = argparse.Namespace
 PASSED = ("max_drop", "judge", "max_size", "max_bops", "average_bits", "max_latency_us", "aim", "kind", "score_samples", "keep",
-          "samples", "points", "rounds", "method", "percent", "allow_illegal")
+          "with_steps", "samples", "points", "rounds", "method", "percent", "allow_illegal")
 
 
 def search_cache(arguments: Arguments) -> Path | None:

@@ -38,7 +38,7 @@ Factory = Callable[[Project, Store], Any]
 SEARCH_NUMBERS = ("max_drop", "max_size", "max_bops", "average_bits", "max_latency_us", "percent")
 SEARCH: dict[str, type] = {
     "judge": str, "aim": str, "kind": str, "method": str, "score_samples": int, "samples": int, "points": int, "rounds": int,
-    "keep": bool, "allow_illegal": bool}
+    "keep": bool, "with_steps": bool, "allow_illegal": bool}
 CURVE = {"kind": str, "score_samples": int, "samples": int, "mixtures": int}
 
 

@@ -199,6 +199,21 @@ def test_what_it_takes_ranks_moves_that_are_whole_recipes(mobilenet: Path) -> No
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("with_steps", [False, True])
+def test_steps_that_look_at_bits_run_on_the_choice_or_on_every_recipe(mobilenet: Path, with_steps: bool) -> None:
+    session = made(mobilenet, 200)
+    recipe = Recipe.parse({"mixdown": 1, "steps": ["fold_batch_norm", "gptq"], "calibration": {"samples": 64}})
+    found = session.search_report(("w8a8", "w4a8"), recipe, max_size=0.31, with_steps=with_steps, points=2, rounds=2, score_samples=32)
+    chosen = Recipe.parse(found["chosen"]["recipe"])
+    assert [s.name for s in chosen.steps or ()] == ["fold_batch_norm", "gptq"]
+    assert any("gptq" in note for note in found["notes"]) != with_steps
+    assert session.evaluation is not None
+    alone = Session(session.model, session.evaluation.take(range(100)), session.calibration).measure(chosen)
+    same = alone["sqnr_db"] == pytest.approx(found["chosen"]["sqnr_db"], abs=0.5)
+    assert same == with_steps
+
+
+@pytest.mark.slow
 def test_the_promise_of_the_command_line_holds_in_onnx_runtime(mobilenet: Path, tmp_path: Path) -> None:
     env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "MIXDOWN_HOME": str(tmp_path / "home")}
 
