@@ -54,8 +54,8 @@ class Searching:
         self.kind, self.notes = ask.kind, list(session.notes)
         late = [step.name for step in steps_of(recipe) if registered(step.name).quantizes]
         if late and not ask.with_steps:
-            self.notes.append(f"{', '.join(late)} look at bits and run on the choice alone: the front is measured without them, the promise "
-                              "with them")
+            self.notes.append(f"{', '.join(late)} look at bits and run on the choice alone: the front is measured without them, the "
+                              "promise with them")
         self._halves, self._holdout = _halves(session, ask), holdout
         self._told = time.monotonic()
 
