@@ -125,8 +125,12 @@ class LayerWalk:
 
     # ---- making
     def _chosen(self) -> list[Layer]:
-        """The layers to walk: those with an integer weight, each weight once."""
-        plan, readers, found = self._owner.plan, dict[str, str](), []
+        """The layers to walk: those with an integer weight, each weight at its first reader."""
+        plan, first, found = self._owner.plan, dict[str, str](), []
+        for node in self.float_model.graph:
+            for value in node.inputs:
+                if value is not None and value.const_value is not None:
+                    first.setdefault(str(value.name), str(node.name))
         for layer in self.float_model.layers:
             wanted = plan.weights.get(layer.weight)
             if wanted is None or not isinstance(wanted.dtype, Int):
@@ -134,12 +138,11 @@ class LayerWalk:
             node = self.float_model.nodes[layer.name]
             if layer.op_type not in FORMS:
                 self.skipped.append(f"{layer.name}: a {layer.op_type} keeps plain rounding")
-            elif layer.weight in readers:
-                self.skipped.append(f"{layer.name} shares its weight with {readers[layer.weight]}, whose input decides the rounding")
+            elif first[layer.weight] != layer.name:
+                self.skipped.append(f"{layer.name} shares its weight with {first[layer.weight]}, which runs before it and decides")
             elif layer.op_type in BIASED and len(node.inputs) > 2 and node.inputs[2] is not None and layer.bias is None:
                 self.skipped.append(f"{layer.name}: its bias is made by other nodes; it keeps plain rounding")
             else:
-                readers[layer.weight] = layer.name
                 found.append(layer)
         return found
 

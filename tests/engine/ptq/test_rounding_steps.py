@@ -268,6 +268,22 @@ def test_embeddings_keep_plain_rounding() -> None:
     assert report.warnings == ("words: a Gather keeps plain rounding",)
 
 
+def test_a_table_that_a_layer_shares_is_left_to_the_embedding() -> None:
+    """What ran before with the plain rounding would else be another network than the one that was calibrated on."""
+    nodes = [helper.make_node("Gather", ["table", "i"], ["e"], name="words"), helper.make_node("MatMul", ["e", "w"], ["h"], name="dense"),
+             helper.make_node("MatMul", ["h", "table"], ["y"], name="head")]
+    graph = helper.make_graph(nodes, "g", [helper.make_tensor_value_info("i", TensorProto.INT64, ["n", 7])],
+                              [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 7, 8])],
+                              [numpy_helper.from_array(a, n) for n, a in
+                               {"table": weights(30, 8), "w": weights(30, 8, seed=1).T.copy()}.items()])
+    model = from_proto(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10), "tied")
+    data = Dataset("made", {"i": np.random.default_rng(0).integers(0, 30, (40, 7))})
+    sim = simulated(model, data, Recipe(precision="w4a8", target="generic"))
+    report = STEPS["gptq"](sim, data)
+    assert set(sim.pinned) == {"w"} and np.array_equal(sim.model.constant("table"), model.constant("table"))
+    assert any("head shares its weight with words" in line for line in report.warnings)
+
+
 @pytest.mark.parametrize("option", [{"samples": 0}, {"damping": -1.0}, {"clip_candidates": 2.5}, {"correct_bias": 1}, {"memory_mb": 1}])
 def test_settings_are_checked(option: dict[str, object]) -> None:
     with pytest.raises(BadInput, match=next(iter(option))):
