@@ -11,19 +11,25 @@ from typing import Any
 from app import numbers, state
 from app.bench import SUPERSEDED
 from app.readouts import VERBS
+from app.repair.ask import lines_of
 
 # Where the result of a verb is shown; a page that this version lacks is never linked.
 PAGES = {"open": "model", "float": "model", "resolve": "desk", "measure": "desk", "ready": "desk", "calibrate": "desk", "layer": "desk",
          "graph": "desk", "curve": "desk", "additivity": "desk", "sensitivity": "sensitivity", "diagnose": "sensitivity",
-         "repair": "repair", "technique": "repair", "search": "search", "compare": "compare", "quantize": "export", "verify": "export",
-         "report": "report"}
+         "repair": "repair", "tune": "train", "technique": "repair", "search": "search", "compare": "compare", "quantize": "export",
+         "verify": "export", "report": "report"}
 QUIET = ("ready", "layer", "resolve", "open", "graph", "curve", "additivity", "steps")  # looked up by a page itself: told only if they fail
 LONGEST = 1500
 
 
 def name(job: Any) -> str:
     """What the job does, as a heading."""
-    return VERBS.get(job.verb, str(job.verb).replace("_", " ").capitalize())
+    return "Training" if trains(job) else VERBS.get(job.verb, str(job.verb).replace("_", " ").capitalize())
+
+
+def trains(job: Any) -> bool:
+    """Whether it is a chain of steps that ends with training."""
+    return job.verb == "repair" and [line.name for line in lines_of(job.args)][-1:] == ["qat"]
 
 
 def plain(error: str) -> str:
@@ -43,7 +49,7 @@ def without_echoes(jobs: Sequence[Any]) -> list[Any]:
 
 def page(job: Any) -> str:
     """The page that shows the job's result; empty where there is none."""
-    where = PAGES.get(job.verb, "desk")
+    where = "train" if trains(job) else PAGES.get(job.verb, "desk")
     return where if job.state == "done" and where in state.PAGES else ""
 
 

@@ -84,7 +84,7 @@ def jobs(found: Bench) -> list[Any]:
 
 def ladder_job(found: Bench) -> Any | None:
     """The newest job of 'Repair for me' for the recipe on the desk."""
-    return next((j for j in jobs(found) if _is_ladder(lines_of(j.args)) and _rest(j.args) == _rest({"recipe": found.recipe})), None)
+    return next((j for j in jobs(found) if _is_ladder(lines_of(j.args)) and rest(j.args) == rest({"recipe": found.recipe})), None)
 
 
 def lines_of(args: Mapping[str, Any]) -> Lines:
@@ -98,9 +98,9 @@ def _is_ladder(lines: Lines) -> bool:
 
 def _answers(client: Any, found: Bench) -> Iterator[tuple[Lines, Mapping[str, Any]]]:
     """The answers for this recipe with other steps, newest first: finished ones, and what stopped ones knew."""
-    here = _rest({"recipe": found.recipe})
+    here = rest({"recipe": found.recipe})
     for job in jobs(found):
-        if _rest(job.args) != here or not job.args.get("recipe"):
+        if rest(job.args) != here or not job.args.get("recipe"):
             continue
         result = client.latest(found.project.id, VERB, str(job.args["recipe"])) if job.state == "done" else job.partial
         if result is not None and result.get("rows"):
@@ -114,7 +114,7 @@ def _doc(args: Mapping[str, Any]) -> recipes.Doc:
         return {}
 
 
-def _rest(args: Mapping[str, Any]) -> recipes.Doc:
+def rest(args: Mapping[str, Any]) -> recipes.Doc:
     """The recipe but for its steps."""
     return {k: v for k, v in _doc(args).items() if k != "steps"}
 
