@@ -18,6 +18,8 @@ PICTURES = {  # disjoint pictures; all are BSD, CC0 or public domain
     "calibration": ("astronaut.png", "coffee.png", "motorcycle_left.png", "brick.png", "ihc.png", "coins.png", "grass.png", "moon.png"),
     "evaluation": ("chelsea.png", "rocket.jpg", "hubble_deep_field.jpg", "camera.png", "gravel.png", "retina.jpg", "horse.png", "page.png"),
 }
+PICTURES["varied calibration"] = (*PICTURES["calibration"], "cell.png", "chessboard_RGB.png", "clock_motion.png", "color.png", "logo.png",
+                                  "microaneurysms.png", "motorcycle_right.png", "phantom.png")
 MODULES = ("argparse", "asyncio", "ast", "calendar", "collections", "csv", "datetime", "decimal", "difflib", "email.message", "fractions",
            "functools", "heapq", "inspect", "io", "json", "logging", "os", "pathlib", "pickle", "random", "re", "shutil", "socket",
            "sqlite3", "statistics", "string", "subprocess", "tarfile", "tempfile", "textwrap", "threading", "typing", "unittest", "zipfile")
