@@ -24,6 +24,7 @@ import numpy as np
 
 from engine.mixed.space import SCORE, Array, Choice, Space
 
+BLIND = 0.015  # of an expected value: its deviation is never less, since no network is a sum over pairs
 NOISE = 0.01  # of a measured value: what the model leaves open
 LEAST = 0.05  # of a score: however it is corrected, it never says that noise does good
 ENOUGH, FIT = 6, 3  # measurements from which on the widths are fitted, and how often
@@ -90,7 +91,7 @@ class Belief:
         pairs = np.sqrt(own).sum(1) ** 2 - total
         alone = self._mixed(np.array([squares, total**2, 2 * (total**2 - squares), pairs**2]), self.widths)
         variance = np.maximum(alone - ((cross @ self._inverse) * cross).sum(1), 0.0)
-        return np.maximum(mean, LEAST * total), np.sqrt(variance)
+        return np.maximum(mean, LEAST * total), np.sqrt(variance + (BLIND * mean) ** 2)
 
     def around(self, space: int, choice: Choice) -> Space:
         """The space with scores that hold near a choice: the KL expected with one option changed, and all sums right at the choice."""

@@ -25,7 +25,7 @@ from engine.progress import Progress, part, silent
 
 CLIMBS = 5  # from the most worthy recipe on, how often its own surroundings are looked at
 STARTS = 4  # measured recipes next to the cap from which proposals are looked for
-LITTLE = 3e-4  # of the cost or the KL: less is not worth a measurement
+LITTLE = 1e-4  # of the cost or the KL: less is not worth a measurement
 Proposal = tuple[int, Choice]
 Worth = Callable[[int, Array], Array]  # space, choices [n, layers] → worth [n]
 
@@ -64,17 +64,20 @@ class Repair:
         column = COLUMNS.index(goal.aim)
         for n in range(rounds):
             best = self.best(cap, goal)
-            most = max(float(s.table[:, :, column][np.isfinite(s.table[:, :, column])].sum()) for s in self.spaces)
-            have = most if best is None else float(best.totals[column])
+            have = None if best is None else float(best.totals[column])
+            lowest = min((t.measured.kl for t in self.trials.values()), default=np.inf)
 
-            def worth(space: int, choices: Array, have: float = have) -> Array:
-                found = self._sums(space, choices)
-                chance = keeps(*self.belief.expected(space, choices), cap)
-                return np.where(self._within(goal, space, found), np.maximum(have - found[:, column], 0.0) * chance, 0.0)
+            def worth(space: int, choices: Array, have: float | None = have, lowest: float = lowest) -> Array:
+                found, (mean, deviation) = self._sums(space, choices), self.belief.expected(space, choices)
+                if have is not None:
+                    value = np.maximum(have - found[:, column], 0.0) * keeps(mean, deviation, cap)
+                else:  # at first anything within the cap will do
+                    value = improves(mean, deviation, lowest) if np.isfinite(lowest) else 1.0 / np.maximum(mean, 1e-15)
+                return np.where(self._within(goal, space, found), value, 0.0)
 
             wanted = replace(goal, limits={**goal.limits, "score": cap})
             share = part(progress, n / rounds, (n + 1) / rounds)
-            proposal = self._propose(wanted, self._starts(best, cap), worth, LITTLE * have, share)
+            proposal = self._propose(wanted, self._starts(best, cap), worth, LITTLE * (min(lowest, 1.0) if have is None else have), share)
             if proposal is None:
                 break
             self.run(*proposal, f"Repair {n + 1}", share)
