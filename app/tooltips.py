@@ -89,6 +89,8 @@ TIPS: dict[str, Tip] = {
     # comparing
     "p": Tip("How probable flips as unequal as these are if both runs were equally good (McNemar)", "probability", "lower"),
     "margin": Tip("How far the right class's score leads over the best other one", "the output's unit", "higher"),
+    # repair
+    "gain": Tip("The metric after this step minus before it, on the same samples; the interval is paired", _POINTS, "higher"),
     "boundaries": Tip("Places where the number type changes along an edge, each a conversion at run time", "edges", "lower"),
     "bops": Tip("Multiply-accumulates times the bits of both factors", "bit operations", "lower"),
 }

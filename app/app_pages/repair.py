@@ -71,7 +71,7 @@ def _falls(found: Bench, seen: View, known: Known, name_unit: tuple[str, str]) -
     with st.container(key="repair_head", horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         st.html(markup.title("What each step gives", falls.note(known, words.metric(name))), width="stretch")
         reproduce_drawer.draw(found, "repair", recipe=str(ask.arguments(found, seen.lines)["recipe"]))
-    data = falls.falls_data(seen.lines, known, unit, state.theme(), seen.place)
+    data = falls.falls_data(seen.lines, known, unit, state.theme(), seen.place, name)
     st.html(markup.text(_said(found, seen, known, data["words"])))
     waterfall(data, lambda: acts.on_fall(found, seen))
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import streamlit as st
 
-from app import markup, press, shell, state
+from app import markup, press, shell, state, tooltips
 from app.bench import Bench
 from app.components.gains import gains
 from app.components.plots import plots
@@ -52,7 +52,7 @@ def _legend(known: Known, seen: View) -> str:
     name = [str(r.get("step") or "no steps") for r in known.rows]
     what = markup.escape(name[last] if last - first == 1 else "the chain")
     return (f"<span><i class=o></i>before {what}</span><span><i class=u></i>after, better</span><span><i class=d></i>after, worse</span>"
-            "<span class=r>dB at the layer's output, higher is better</span>")
+            f"<span class=r title='{markup.escape(tooltips.tip('sqnr_db'))}'>dB at the layer's output, higher is better</span>")
 
 
 def _span(seen: View) -> None:

@@ -74,7 +74,8 @@ def gather(client: Any, found: Bench, lines: Lines) -> Known:
             rows, best = list(result.get("rows") or [])[:shared], result
     if job is not None and partial is not None:
         best = partial  # what runs now is told by the job itself
-    return Known(rows, best, job, ended)
+    there = job is None and len(rows) == len(draft.to_steps(lines)) + 1
+    return Known(rows, best, job, None if there else ended, there)
 
 
 def jobs(found: Bench) -> list[Any]:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from app import numbers
+from app import numbers, tooltips
 from app.bench import Bench, measurable
 from app.repair import draft, words
 from app.repair.ask import Known
@@ -22,7 +22,7 @@ def chain_data(found: Bench, view: View, known: Known, listed: Mapping[str, Any]
     part = hashlib.sha256(json.dumps(listed, sort_keys=True, default=str).encode()).hexdigest()[:10] if listed else ""
     out: Data = {"theme": theme, "lines": draft.sent(view.lines), "sel": view.place, "ack": view.ack, "rev": view.rev, "part": part,
                  "status": statuses(view.lines, known, unit), "head": head(found, view, known), "buttons": buttons(found, view, known),
-                 "unit": words.points(unit)}
+                 "unit": words.points(unit), "tip": tooltips.tip("gain")}
     if part and part not in view.parts:
         out[PART] = {"hash": part, **listed}
         view.parts.add(part)

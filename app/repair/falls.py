@@ -4,7 +4,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from app import numbers
+from app import numbers, tooltips
 from app.repair import draft, words
 from app.repair.ask import Known
 from app.repair.draft import Lines
@@ -13,7 +13,8 @@ Data = dict[str, Any]
 Row = Mapping[str, Any]
 
 
-def falls_data(lines: Lines, known: Known, unit: str, theme: str, place: int) -> Data:
+def falls_data(lines: Lines, known: Known, unit: str, theme: str, place: int,
+               metric: str = "") -> Data:
     """Stages with their numbers on the screen's scale; steps that are not measured yet are ghosts."""
     rows, titles = list(known.rows), _titles(lines)
     first = _ghost(known, 0) | {"label": words.START, "place": -1}
@@ -28,7 +29,7 @@ def falls_data(lines: Lines, known: Known, unit: str, theme: str, place: int) ->
     fp32 = (known.result.get("fp32") or {}).get("value")
     return {"theme": theme, "unit": unit, "points": words.points(unit), "stages": stages, "float": _scaled(fp32, unit),
             "floatText": f"float {numbers.figure(fp32, unit)}" if fp32 is not None else "",
-            "words": words.verdict(rows, unit)}
+            "words": words.verdict(rows, unit), "tips": {"sqnr": tooltips.tip("sqnr"), "metric": tooltips.tip(metric)}}
 
 
 def _titles(lines: Lines) -> list[str]:

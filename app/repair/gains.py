@@ -12,6 +12,7 @@ from app.repair.view import View
 from app.sensitivity.words import short_names
 
 Data = dict[str, Any]
+FOLD = "fold_batch_norm"
 Layers = Sequence[Mapping[str, Any]]
 
 
@@ -31,12 +32,20 @@ def pair(lines: Lines, known: Known, view: View) -> tuple[int, int]:
 def gains_data(found_layers: Layers, lines: Lines, known: Known, view: View, theme: str) -> Data:
     """One pair of levels a layer, in dB; None where a side was not measured."""
     first, last = pair(lines, known, view)
-    before, after = (dict(known.rows[i].get("layer_sqnr_db") or {}) if last else {} for i in (first, last))
+    base = _base(known, first, last)
+    before, after = (dict(known.rows[i].get("layer_sqnr_db") or {}) if last and i is not None else {} for i in (base, last))
     names = [str(x["name"]) for x in found_layers]
     told = _notes(known, first, last)
     return {"theme": theme, "layers": names, "labels": short_names(names), "kinds": [kind(x) for x in found_layers],
             "before": [_level(before.get(n)) for n in names], "after": [_level(after.get(n)) for n in names],
             "notes": [told.get(n, "") for n in names], "selected": names.index(view.layer) if view.layer in names else -1}
+
+
+def _base(known: Known, first: int, last: int) -> int | None:
+    """The row to compare with: folding moves the place where a layer's output is read, so what was before it is another tensor."""
+    while first < last and known.rows[first + 1].get("step") == FOLD:
+        first += 1
+    return first if first < last else None
 
 
 def _level(value: Any) -> float | None:
@@ -75,7 +84,8 @@ def summary(data: Data) -> str:
     """How many layers are better, worse, or as before."""
     spans = [b - a for a, b in zip(data["before"], data["after"], strict=True) if a is not None and b is not None]
     if not spans:
-        return ""
+        known = any(a is not None for a in data["after"])
+        return "folding moves where outputs are read: nothing to compare with" if known else ""
     better, worse = sum(s > 0.1 for s in spans), sum(s < -0.1 for s in spans)
     middle = sorted(spans)[len(spans) // 2]
     return f"{better} better, {worse} worse of {len(spans)}; median {middle:+.1f} dB".replace("-", "\u2212")

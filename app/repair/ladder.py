@@ -68,5 +68,5 @@ def _lines(result: Mapping[str, Any]) -> list[Data]:
     rows = [row for row in result.get("rows") or [] if row.get("instead") is not None]
     said = [str(line) for row in rows for line in row.get("changes") or []] or [str(line) for line in live.get("lines") or []]
     tried = [t for row in rows for t in row.get("tried") or []] or list(live.get("tried") or [])
-    kept = {str(t.get("words")) for t in tried if t.get("kept")}
+    kept = {str(t.get("words")) for t in tried if t.get("kept") and t.get("steps")}  # without steps it is where it began
     return [{"tone": "goal" if line.startswith("kept:") else "kept" if line in kept else "tried", "text": line} for line in said]

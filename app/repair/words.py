@@ -59,8 +59,8 @@ def sub(row: Row, unit: str) -> str:
     drop = (row.get("drop") or {}).get("value")
     gained = row.get("sqnr_change_db")
     parts = ["" if gained is None else f"SQNR {decibels(float(gained), sign=True)}",
-             "" if drop is None else f"drop then {numbers.figure(float(drop), unit)} {points(unit)}",
-             "kept from before" if row.get("kept") else took(row.get("seconds"))]
+             "" if drop is None else f"drop {numbers.figure(float(drop), unit)} {points(unit)}",
+             "kept" if row.get("kept") else took(row.get("seconds"))]
     return " \u00b7 ".join(p.replace(" ", "\u00a0") for p in parts if p)
 
 

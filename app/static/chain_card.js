@@ -47,6 +47,7 @@ export function say(S, c, status, fresh) {
   c.root.classList.toggle("faint", !!s.open && s.state === "known");
   c.gain.replaceChildren(...(s.gain && fresh ? [el("b", "", s.gain), el("small", "", S.d.unit)] : []));
   c.root.title = (fresh && s.title) || "";
+  c.gain.title = S.d.tip;
   c.sub.textContent = fresh ? [s.sub, s.state === "running" ? s.left : ""].filter(Boolean).join(" · ") : "changed: run it again";
   c.bar.parentElement.style.display = fresh && s.state === "running" ? "" : "none";
   c.bar.style.width = `${100 * (s.share ?? 0)}%`;

@@ -32,10 +32,11 @@ function picture(shapes, w, h, title) {
   const defs = document.createElementNS(SVG, "defs");
   defs.innerHTML = ["start", "end"].map((n) => `<linearGradient id="fade-${n}" x1="0" y1="0" x2="0" y2="1"><stop offset="0" class="stop ${n}" stop-opacity=".5"/><stop offset="1" class="stop ${n}" stop-opacity="0"/></linearGradient>`).join("");
   s.append(defs);
-  for (const [tag, attributes, words] of shapes) {
+  for (const [tag, attributes, words, tip] of shapes) {
     const n = document.createElementNS(SVG, tag);
     for (const [k, v] of Object.entries(attributes)) n.setAttribute(k, v);
     if (words) n.textContent = words;
+    if (tip) n.append(Object.assign(document.createElementNS(SVG, "title"), { textContent: tip }));
     s.append(n);
   }
   return s;

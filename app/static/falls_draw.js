@@ -1,7 +1,7 @@
 // The waterfall as a list of shapes: [tag, attributes, text]. Pure: data and sizes in, shapes and places out.
 const { linear, ticks, words } = await import(`./plots_axes.js${new URL(import.meta.url).search}`);
 const LEFT = 54, RIGHT = 66, TOP = 24, LANE = 54, NAMES = 34;
-const label = (x, y, text, cls = "", anchor = "middle") => ["text", { x, y, "text-anchor": anchor, class: cls }, text];
+const label = (x, y, text, cls = "", anchor = "middle", tip = "") => ["text", { x, y, "text-anchor": anchor, class: cls }, text, tip];
 const line = (x1, y1, x2, y2, cls) => ["line", { x1, y1, x2, y2, class: cls }];
 const rect = (x, y, width, height, cls, more) => ["rect", { x, y, width: Math.max(0, width), height: Math.max(0, height), class: cls, ...more }];
 
@@ -23,7 +23,7 @@ export function falls(d, w, h) {
   const g = areas(d, w, h), [a, b] = span(d), y = linear(a, b, g.bottom, g.top), out = [];
   const known = d.float != null || d.stages.some((s) => s.v != null);
   for (const v of known ? ticks(a, b, (g.bottom - g.top) / 44) : []) out.push(line(LEFT, y(v), w - RIGHT, y(v), "grid"), label(LEFT - 8, y(v) + 3.5, words(v), "tick", "end"));
-  if (known) out.push(label(LEFT - 8, g.top - 10, d.unit, "tick", "end"), ...lane(d, g));
+  if (known) out.push(label(LEFT - 8, g.top - 10, d.unit, "tick", "end", d.tips?.metric), ...lane(d, g));
   if (d.float != null) out.push(line(LEFT, y(d.float), w - RIGHT, y(d.float), "float"), label(w - RIGHT + 6, y(d.float) + 3.5, d.floatText, "floatt", "start"));
   let level = null;
   d.stages.forEach((s, i) => {
@@ -46,8 +46,8 @@ function plate(s, x, y, g) {
 function fall(s, x, y, g, d) {
   if (s.v == null || s.from == null) return [];
   const [up, down] = [Math.min(y(s.v), y(s.from)), Math.max(y(s.v), y(s.from))], cls = `bar ${s.tone} ${s.open ? "open" : ""}`;
-  const sign = s.harm ? "▼ " : s.tone === "ok" ? "▲ " : "";
-  return [rect(x - g.bar / 2, up, g.bar, Math.max(2.5, down - up), cls, { rx: 2 }), ...whisker(s, x, y), label(x, Math.min(top(s, y), y(s.from)) - 7, g.step > 74 ? `${sign}${s.text} ${d.points}` : s.text, `num ${s.tone}`)];
+  const sign = s.harm ? "▼ " : s.open ? "" : "▲ ", tone = s.open && !s.harm ? "same" : s.tone;
+  return [rect(x - g.bar / 2, up, g.bar, Math.max(2.5, down - up), cls, { rx: 2 }), ...whisker(s, x, y), label(x, Math.min(top(s, y), y(s.from)) - 7, g.step > 74 ? `${sign}${s.text} ${d.points}` : s.text, `num ${tone}`)];
 }
 
 const top = (s, y) => Math.min(y(s.v), s.hi == null ? Infinity : y(s.hi));
@@ -76,7 +76,7 @@ function lane(d, g) {
   if (!known.length) return [];
   const values = known.map(([, v]) => v), air = Math.max(0, 2 - (Math.max(...values) - Math.min(...values))) / 2;
   const y = linear(Math.min(...values) - air, Math.max(...values) + air, g.floor - 6, g.lane + 12);
-  const out = [line(LEFT, g.bottom, g.w - RIGHT, g.bottom, "axis"), label(LEFT - 8, g.lane + 12, "SQNR", "tick", "end"), label(LEFT - 8, g.lane + 24, "dB", "tick", "end")];
+  const out = [line(LEFT, g.bottom, g.w - RIGHT, g.bottom, "axis"), label(LEFT - 8, g.lane + 12, "SQNR", "tick", "end", d.tips?.sqnr), label(LEFT - 8, g.lane + 24, "dB", "tick", "end")];
   out.push(["path", { d: known.map(([i, v], k) => `${k ? "L" : "M"}${g.x(i)} ${y(v)}`).join(""), class: "sqnr" }]);
   for (const [i, v, text] of known) out.push(["circle", { cx: g.x(i), cy: y(v), r: 3, class: "sqnr" }], label(g.x(i), y(v) - 7, text, "db"));
   return out;

@@ -135,6 +135,7 @@ def test_a_whole_answer_a_common_beginning_and_what_a_stopped_run_knew() -> None
     found = bench((job(1, text, "done"),))
     shorter = ask.gather(client, found, (FOLD, CLE, GPTQ))
     assert [r["step"] for r in shorter.rows] == [None, "fold_batch_norm", "cle"] and not shorter.whole
+    assert ask.gather(client, found, LINES[:2]).whole, "the beginning of a chain that was run is known as a whole"
     assert ask.gather(client, bench((job(1, text, "done"),), RECIPE + "bias: int32\n"), LINES).rows == [], "of another recipe"
     stopped = bench((job(2, text, "cancelled", partial=result("fold_batch_norm", "cle")),))
     known = ask.gather(Client(), stopped, LINES)
@@ -210,7 +211,11 @@ def test_layers_before_and_after_a_step_or_the_chain() -> None:
     assert gains.pair(LINES, WHOLE, replace(seen, place=-1)) == (3, 4) and gains.pair(LINES, Known(), seen) == (0, 0)
     assert one["before"][4] == pytest.approx(rows[3]["layer_sqnr_db"][LAYERS[4]["name"]], abs=0.01) and one["selected"] == 4
     assert gains.changed_most(one) >= 0 and gains.changed_most(gains.gains_data(LAYERS, LINES, Known(), seen, "dark")) == -1
-    odd = {"layer_sqnr_db": {LAYERS[0]["name"]: float("inf"), LAYERS[1]["name"]: None, LAYERS[2]["name"]: float("nan")}}
+    folded = gains.gains_data(LAYERS, LINES, WHOLE, replace(seen, place=0), "dark")
+    assert set(folded["before"]) == {None} and "folding moves" in gains.summary(folded), "other tensors are not compared"
+    whole = gains.gains_data(LAYERS, LINES, WHOLE, replace(seen, span="chain"), "dark")
+    assert whole["before"][4] == pytest.approx(rows[1]["layer_sqnr_db"][LAYERS[4]["name"]], abs=0.01), "from the folded graph on"
+    odd = {"step": "cle", "layer_sqnr_db": {LAYERS[0]["name"]: float("inf"), LAYERS[1]["name"]: None, LAYERS[2]["name"]: float("nan")}}
     levels = gains.gains_data(LAYERS, (CLE,), Known([odd, odd], {}), seen, "dark")["after"]
     assert levels[:3] == [120.0, None, None]
     assert gains.summary(one).endswith("dB") and "better" in gains.summary(one)
@@ -251,6 +256,7 @@ def test_the_ladder_box_tells_its_decisions_and_its_steps_become_explicit() -> N
     box = ladder.ladder_data(client, bench((job(3, asked["recipe"], "done"),)), seen, listed, "%")
     assert box is not None and [x["tone"] for x in box["lines"]] == ["kept", "tried", "goal"] and box["lines"][2]["text"] == said[2]
     assert ask.explicit(answer) == (FOLD, GPTQ)
-    live = {"running": {"index": 1, "step": "auto", "live": {"lines": said[:1], "tried": [{"kept": True, "words": said[0]}]}}, "rows": []}
+    now = {"lines": said[:1], "tried": [{"steps": ["cle"], "kept": True, "words": said[0]}]}
+    live = {"running": {"index": 1, "step": "auto", "live": now}, "rows": []}
     busy = ladder.ladder_data(client, bench((job(4, asked["recipe"], partial=live),)), seen, listed, "%")
     assert busy is not None and busy["busy"] and busy["text"].startswith("Cancel") and busy["lines"] == [{"tone": "kept", "text": said[0]}]
