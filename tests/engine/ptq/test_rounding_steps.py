@@ -330,3 +330,18 @@ def test_accuracy_on_held_out_pictures(mobilenet: Path, name: str, precision: st
     lost = 100 * float((floats.argmax(-1) == labels).mean() - (found.argmax(-1) == labels).mean())
     noise = 10 * np.log10(float((floats**2).sum() / ((floats - found) ** 2).sum()))
     assert lost <= points and noise >= decibels, (lost, noise)
+
+
+@pytest.mark.parametrize("before", [("cle",), ("smooth_quant",), ("cle", "absorb_bias"), ("seq_mse",)])
+def test_after_other_steps_it_aims_at_what_they_left(before: tuple[str, ...]) -> None:
+    """The graph that the steps before left is the float one; its function is the first model's, so the gain holds against that."""
+    model, data, other = net("deep")
+    plain = ready(model, data)
+    steps = tuple(Step(name) for name in ("fold_batch_norm", *before, "gptq"))
+    sim = QuantSim(model.clone().with_sample(data.batch(0, 1)), Recipe(precision="w4a8", target="generic", steps=steps))
+    sim.calibrate(data)
+    reports = apply_steps(sim, data)
+    sim.calibrate(data)
+    assert [report.name for report in reports] == [step.name for step in steps]
+    assert sqnr(sim, plain, other) > sqnr(plain, plain, other) + 0.2
+    assert set(sim.pinned) == {layer.weight for layer in sim.model.layers}
