@@ -47,7 +47,8 @@ function fall(s, x, y, g, d) {
   if (s.v == null || s.from == null) return [];
   const [up, down] = [Math.min(y(s.v), y(s.from)), Math.max(y(s.v), y(s.from))], cls = `bar ${s.tone} ${s.open ? "open" : ""}`;
   const sign = s.harm ? "▼ " : s.open ? "" : "▲ ", tone = s.open && !s.harm ? "same" : s.tone;
-  return [rect(x - g.bar / 2, up, g.bar, Math.max(2.5, down - up), cls, { rx: 2 }), ...whisker(s, x, y), label(x, Math.min(top(s, y), y(s.from)) - 7, g.step > 74 ? `${sign}${s.text} ${d.points}` : s.text, `num ${tone}`)];
+  const below = s.v < s.from && s.lo != null ? y(s.lo) + 16 : g.h, place = below < g.bottom ? below : Math.min(top(s, y), y(s.from)) - 7;
+  return [rect(x - g.bar / 2, up, g.bar, Math.max(2.5, down - up), cls, { rx: 2 }), ...whisker(s, x, y), label(x, place, g.step > 74 ? `${sign}${s.text} ${d.points}` : s.text, `num ${tone}`)];
 }
 
 const top = (s, y) => Math.min(y(s.v), s.hi == null ? Infinity : y(s.hi));
