@@ -172,9 +172,9 @@ def beside(case: Case, folder: Path) -> list[dict[str, object]]:
 def memory(case: Case) -> list[dict[str, object]]:
     """What rounding adds to the peak, for budgets and depths."""
     rows: list[dict[str, object]] = []
-    for depth, images in ((1, IMAGES), (3, IMAGES), (1, 4 * IMAGES)):
+    for depth, images in ((1, IMAGES), (2, IMAGES), (1, 4 * IMAGES)):
         nothing = peak(depth, 0, images)
-        extra = {f"{budget} MiB": f"{peak(depth, budget, images) - nothing:.0f}" for budget in (32, 128, 512)}
+        extra = {f"{budget} MiB": f"{peak(depth, budget, images) - nothing:.0f}" for budget in (32, 512)}
         rows.append({"job": f"peak MB over nothing, gptq, {len(deep(depth, images).model.layers)} layers, {images} images"} | extra)
     return rows
 
