@@ -297,9 +297,9 @@ class Client:
         return self._runner.stopped(project) or self.read_only()
 
     def reproduce(self, project: str, recipe: str, language: str = "shell", what: str = "simulate",
-                  layers: Sequence[str] | None = None) -> str:
+                  layers: Sequence[str] | None = None, given: Mapping[str, Any] | None = None) -> str:
         """The command line, or the Python, that makes a result again without the workbench; `what` as in `app.reproduce`."""
-        return reproduce(self._store.projects.get(project), recipe, language, what, layers)
+        return reproduce(self._store.projects.get(project), recipe, language, what, layers, given)
 
     def export_path(self, project: str, name: str) -> Path:
         """The folder of an export by its name; whether it is there is another matter."""

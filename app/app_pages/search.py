@@ -1,0 +1,57 @@
+"""Search: any budget at once by scores, then measured points, the promise on unused samples, and what a missed target takes."""
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+
+from app import bench as benches
+from app import curves, markup, press, readouts, shell, state
+from app.app_pages import reproduce_drawer
+from app.app_pages import search_acts as acts
+from app.bench import Bench
+from app.components.mixer import mixer
+from app.search import ask, data
+from app.search import view as views
+from app.sensitivity import ask as scoring
+
+POLL = 0.6
+STYLE = Path(__file__).resolve().parents[1] / "static" / "search.css"
+
+
+def draw() -> None:
+    """The page."""
+    found = shell.frame("search")
+    if found is None:
+        return
+    st.html(f"<style>{STYLE.read_text(encoding='utf-8')}</style>")
+    if not found.layers:
+        with st.container(key="panel_waiting"):
+            st.html(markup.title("Reading the model" if found.active else "The model could not be read", "its layers come first"))
+        return
+    seen, client = views.of(found.project.id), state.client()
+    begun = acts.begin(client, found, seen)
+    live = bool(found.active) or begun
+    st.fragment(_body, run_every=POLL if live else None)(found.project.id, live)
+
+
+def _body(project: str, live: bool) -> None:
+    """All below the bar; asks again by itself while a job runs."""
+    press.anew()
+    client, seen = state.client(), views.of(project)
+    found = curves.learned(client, benches.load(client, project, -1))
+    begun = acts.begin(client, found, seen)
+    unit = readouts.metric(found)[1]
+    targets = views.settle(client, project, seen, scoring.precisions(found.doc), unit)
+    known = ask.gather(client, found, targets)
+    with st.container(key="search_body"):
+        mixer(data.mixer_data(found, seen, targets, known, unit, state.theme()), lambda: acts.on_doc(project, seen),
+              lambda: acts.on_act(project, seen))
+        _drawer(found, targets)
+    if begun or bool(benches.load(client, project, -1).active) != live:
+        st.rerun()
+
+
+def _drawer(found: Bench, targets: views.Targets) -> None:
+    with st.container(key="search_reproduce"):
+        reproduce_drawer.draw(found, "search", given=acts.given(found, targets))

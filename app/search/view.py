@@ -1,0 +1,107 @@
+"""What one window shows on the page Search, typed; the targets are also kept in the home, so that a reload finds them."""
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import streamlit as st
+
+from engine.errors import MixdownError
+
+LIMITS = ("drop", "size", "bops", "bits")
+AIMS = {"bops": "bops", "size": "size_bytes"}  # as the page calls what is made least → as the worker does
+JUDGES = ("estimate", "bound")
+START = 0.01  # a point of accuracy
+FLOATS = ("fp16", "bf16", "fp32")
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What is asked for.
+
+    Attributes:
+        limits: name in `LIMITS` → the most there may be of it: the metric's own unit, fractions of FP32, bits of a weight.
+        on: the candidates that take part.
+        keep: whether layers set by hand stay as they are.
+        judge: whether a drop's estimate or the upper end of its interval must keep to the limit.
+        aim: what is made least under a greatest drop: `bops` or `size`.
+    """
+
+    limits: Mapping[str, float] = field(default_factory=lambda: {"drop": START})
+    on: tuple[str, ...] = ()
+    keep: bool = False
+    judge: str = "estimate"
+    aim: str = "bops"
+
+    def to_doc(self) -> dict[str, Any]:
+        """As the component gets them, and as they are kept."""
+        return {"lim": dict(self.limits), "on": list(self.on), "keep": self.keep, "judge": self.judge, "aim": self.aim}
+
+
+@dataclass
+class View:
+    """The targets and what this window's component has; `wants` holds the parts that it asked for again."""
+
+    targets: Targets | None = None
+    ack: int = 0
+    rev: int = 0
+    parts: set[str] = field(default_factory=set)
+    solved: Mapping[str, Any] | None = None  # what the exact answer was last asked for
+    tried: dict[str, Any] = field(default_factory=dict)  # the move that was tried: its title and the line of history before it
+
+
+def of(project: str) -> View:
+    """The view of a project in this window."""
+    views: dict[str, Any] = st.session_state.setdefault("search_views", {})
+    found: View = views.setdefault(project, View())
+    return found
+
+
+def usual(candidates: Sequence[str]) -> tuple[str, ...]:
+    """The candidates that take part unless a person says otherwise: integer ones, or all where fewer than two are."""
+    whole = tuple(p for p in candidates if p not in FLOATS)
+    return whole if len(whole) > 1 else tuple(p for p in candidates if p != "fp32")
+
+
+def settle(client: Any, project: str, view: View, candidates: Sequence[str], unit: str) -> Targets:
+    """The targets, read from the home the first time; candidates that the recipe no longer has go."""
+    if view.targets is None:
+        kept = read(client.setting(_name(project)))
+        view.targets = kept or Targets({"drop": START} if unit == "%" else {"bits": 6.0})
+    on = tuple(p for p in candidates if p in view.targets.on)
+    view.targets = replace(view.targets, on=on if len(on) > 1 else usual(candidates))
+    return view.targets
+
+
+def take(client: Any, project: str, view: View, doc: Any) -> bool:
+    """The component's whole document; an older one than the last one taken changes nothing."""
+    if not isinstance(doc, Mapping) or type(doc.get("seq")) is not int or doc["seq"] <= view.ack:
+        return False
+    targets = read(doc)
+    if targets is None:
+        return False
+    view.ack, view.targets = doc["seq"], targets
+    with contextlib.suppress(MixdownError):  # where another process writes, the targets are this window's alone
+        client.keep_setting(_name(project), targets.to_doc())
+    return True
+
+
+def read(value: Any) -> Targets | None:
+    """Targets from plain values; None where they are none."""
+    if not isinstance(value, Mapping) or not isinstance(value.get("lim"), Mapping) or not isinstance(value.get("on"), list):
+        return None
+    limits = {name: float(most) for name in LIMITS if _number(most := value["lim"].get(name))}
+    on = tuple(str(p)[:12] for p in value["on"][:7])
+    judge, aim = str(value.get("judge", "estimate")), str(value.get("aim", "bops"))
+    return Targets(limits, on, value.get("keep") is True, judge, aim) if judge in JUDGES and aim in AIMS else None
+
+
+def _number(value: Any) -> bool:
+    return type(value) in (int, float) and math.isfinite(value) and value >= 0
+
+
+def _name(project: str) -> str:
+    return f"search:{project}"

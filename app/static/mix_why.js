@@ -1,0 +1,61 @@
+// Why a layer has its bits: its options with score and cost, its group, from which budget on it gets more; and what changed.
+const nats = (v) => (v == null ? "–" : v === 0 ? "0" : v.toPrecision(3).replace("-", "−"));
+
+// The reasons for one layer as plain rows; pure. `shown` is the mix, `axis` what is dear.
+export function reasons(space, shown, axis, layer, corrected, thresholds) {
+  const at = shown.p[layer], since = thresholds(space, shown.base, axis, layer), total = axis === "size" ? space.fp32.size_bytes : space.fp32.bops;
+  const rows = space.options[layer].map(([p, score, size, bops]) => ({ p, name: space.names[p], score, size, bops, corrected: corrected[layer]?.[p] ?? null, now: p === at, from: since.find(([q]) => q === p)?.[1] ?? null })).sort((a, b) => a[axis] - b[axis] || b.score - a.score);
+  const i = rows.findIndex((r) => r.now), mine = rows[i], next = rows.slice(i + 1).filter((r) => r.score < (mine?.score ?? 0)).sort((a, b) => b.score - a.score)[0];
+  const parts = [];
+  if (space.fixed[layer]) parts.push(`Stays: ${space.fixed[layer]}.`);
+  if (space.group[layer]) parts.push(`Decided with its group: ${space.group[layer]}.`);
+  if (mine && !space.fixed[layer]) parts.push(sentence(mine, next, shown, axis, total));
+  return { rows, words: parts.join(" ") };
+}
+
+function sentence(mine, next, shown, axis, total) {
+  const share = shown.score > 0 ? `${((100 * mine.score) / shown.score).toFixed(mine.score / shown.score < 0.1 ? 1 : 0)} % of the whole score` : "";
+  if (!next) return `At ${mine.name} it causes ${share || "nothing"}; no candidate scores lower.`;
+  const gain = mine.score - next.score, cost = next[axis] - mine[axis], price = gain / Math.max(cost, 1e-12), unit = axis === "size" ? 1e3 : 1e6, dear = axis === "size" ? "kB" : "MBOPs";
+  const worth = shown.rate > 0 ? (price >= shown.rate * 0.999 ? "about what the last bits bought" : `${(shown.rate / Math.max(price, 1e-15)).toPrecision(2)} times dearer than the last bits bought`) : "";
+  const from = next.from != null ? ` The frontier gives it ${next.name} from ${((100 * next.from) / total).toPrecision(3)} % on.` : "";
+  return `At ${mine.name} it causes ${share}. ${next.name} would take ${nats(gain)} nats off for ${nats(cost / unit)} ${dear}${worth ? `: ${worth}` : ""}.${from}`;
+}
+
+export function why(S, { el, bytes, count, thresholds, glyph }) {
+  const layer = S.at, sp = S.space, shown = S.shown;
+  if (!sp || !shown || layer < 0 || !shown.p) return [el("p", "dim", "Select a layer in the row above: its score, its cost and its group are told here.")];
+  const told = reasons(sp, shown, S.doc.aim, layer, S.d.why, thresholds), most = Math.max(...told.rows.map((r) => r.score), 1e-12), fix = told.rows.some((r) => r.corrected != null);
+  const head = el("tr", "", ...["precision", "score, nats", ...(fix ? ["corrected"] : []), "size", "BOPs", "from"].map((t, k) => Object.assign(el("th", k ? "n" : "", t), { title: ["", "How far this layer alone moves the output's probabilities, per sample; lower is better", ...(fix ? ["The score as the measured recipes let it appear"] : []), "", "", "The budget from which the frontier gives it"][k] })));
+  const body = told.rows.map((r) => {
+    const bar = el("i");
+    bar.style.width = `${Math.max(1, 100 * Math.sqrt(Math.max(r.score, 0) / most))}%`;
+    const total = S.doc.aim === "size" ? sp.fp32.size_bytes : sp.fp32.bops;
+    return el("tr", r.now ? "now" : "", el("td", "", el("b", "", r.name)), el("td", "n sc", el("span", "", nats(r.score)), bar), fix && el("td", "n", nats(r.corrected)), el("td", "n", bytes(r.size)), el("td", "n", count(r.bops)), el("td", "n", r.from == null ? "–" : `${((100 * r.from) / total).toPrecision(3)} %`));
+  });
+  const name = el("div", "mx-name", glyph(sp.kinds[layer]), el("b", "", sp.layers[layer]), el("span", "dim", sp.names[shown.p[layer]] ?? "float"));
+  return [name, el("table", "mx-table", el("thead", "", head), el("tbody", "", ...body)), el("p", "mx-words", told.words)];
+}
+
+// What the shown mix would change on the desk, the most telling first: [layer, before, after].
+export function changes(space, shown, now) {
+  if (!shown?.p || !now) return [];
+  const out = [];
+  shown.p.forEach((p, i) => now[i] >= 0 && p >= 0 && now[i] !== p && out.push([i, now[i], p]));
+  const size = ([i, a, b]) => Math.abs((space.options[i].find((o) => o[0] === a)?.[1] ?? 0) - (space.options[i].find((o) => o[0] === b)?.[1] ?? 0));
+  return out.sort((x, y) => size(y) - size(x));
+}
+
+export function changed(S, { el, unpack }) {
+  const now = S.d.now ? unpack(S.d.now.p) : null, list = S.space ? changes(S.space, S.shown, now) : [];
+  if (!list.length) return [el("p", "dim", S.shown && now ? "This mix is what the desk has." : "What a mix would change on the desk is listed here.")];
+  const names = S.space.names, wide = S.space.wide, up = ([, a, b]) => wide[b][0] > wide[a][0] || (wide[b][0] === wide[a][0] && wide[b][1] > wide[a][1]);
+  const more = list.filter(up).length;
+  const rows = list.slice(0, 60).map((c) => {
+    const b = el("button", "mx-change", el("span", `sign ${up(c) ? "up" : "down"}`, up(c) ? "▲" : "▼"), el("span", "nm", S.space.layers[c[0]]), el("span", "dim", `${names[c[1]]} → ${names[c[2]]}`));
+    b.type = "button";
+    b.onclick = () => S.select(c[0]);
+    return el("li", "", b);
+  });
+  return [el("p", "dim", `${list.length} of ${S.space.layers.length} layers differ from the desk: ${more} get more bits, ${list.length - more} fewer.`), el("ul", "mx-list", ...rows)];
+}
