@@ -46,7 +46,7 @@ def data(sample: Path) -> list[object]:
     return [sample / "model.onnx", "--evaluation", sample / "evaluation.npz", "--calibration", sample / "calibration.npz"]
 
 
-@pytest.mark.parametrize("verb", ["inspect", "simulate", "quantize", "export", "verify"])
+@pytest.mark.parametrize("verb", ["inspect", "simulate", "search", "quantize", "export", "verify"])
 def test_help_has_an_example_and_loads_nothing_heavy(verb: str) -> None:
     begin = time.monotonic()
     found = run(verb, "--help")
