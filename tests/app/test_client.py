@@ -318,7 +318,7 @@ def test_reproduce_says_how(client: Client, project: Project) -> None:
                            capture_output=True, text=True, check=True)
     assert shell.stdout == FAST + "bypass: ['$(x)']\n"
     compile(client.reproduce(project.id, FAST + "bypass: [\"a'''b\"]\n", "python"), "x", "exec")
-    for what in ("float", "inspect", "calibrate", "diagnose"):
+    for what in ("float", "inspect", "calibrate", "repair", "diagnose"):
         compile(client.reproduce(project.id, FAST, "python", what, ["a'b"]), "x", "exec")
         assert client.reproduce(project.id, FAST, "shell", what).startswith("python ")
     with pytest.raises(BadInput, match="expected 'shell' or 'python'"):
@@ -333,7 +333,7 @@ def test_what_reproduce_says_really_runs(client: Client, tmp_path: Path, monkeyp
     recipe = "mixdown: 1\nprecision: w8a8\ncalibration: {samples: 16}\n"
     environment = os.environ | {"PYTHONPATH": str(ROOT), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     layer = "features.0.conv"
-    for what, expected in (("inspect", "parameters"), ("calibrate", "model.encodings"), ("diagnose", "")):
+    for what, expected in (("inspect", "parameters"), ("calibrate", "model.encodings"), ("repair", "fold_batch_norm"), ("diagnose", "")):
         for language in ("shell", "python"):
             text = client.reproduce(sample.id, recipe, language, what, [layer])
             command = ["bash", "-ec", text] if language == "shell" else [sys.executable, "-c", text]

@@ -6,6 +6,7 @@ from dataclasses import fields
 
 import pytest
 
+import engine.session  # noqa: F401  (steps that are no post-training techniques are registered above this room)
 from engine.errors import BadInput
 from engine.ptq import available
 from engine.ptq.describe import ABOUT, LADDER, describe
