@@ -18,6 +18,7 @@ from engine.graph.layers import Layer
 from engine.mixed.edges import edges_of
 from engine.mixed.grouping import Grouping
 from engine.mixed.latency import LatencyTable
+from engine.mixed.peak import peak_of
 from engine.mixed.space import COLUMNS, Option, Place, Space
 from engine.mixed.writing import written
 from engine.quant.precision import DataType, Float, Int, Precision
@@ -94,7 +95,8 @@ class _Builder:
         rest = self.scores.get(REST, {}).get(str(self.sim.recipe.precision), 0.0)
         constant = (rest, float(self._cost(self.sim.recipe.precision).other_bytes), 0.0, 0.0, 0.0)
         groups = Grouping(self.layers, self.own, self.requests.bypassed, places, self.notes).groups()
-        return Space(self.sim.recipe.precision, places, groups, constant, values, edges, self.sim.recipe, tuple(dict.fromkeys(self.notes)))
+        recipe, notes = self.sim.recipe, tuple(dict.fromkeys(self.notes))
+        return Space(recipe.precision, places, groups, constant, values, edges, recipe, notes, peak_of(self.sim.model, self.sim.placement))
 
     def _classes(self) -> dict[str, str]:
         """Tensor with a type → the set of tensors that have it together, by the name that stands for it."""

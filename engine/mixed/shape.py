@@ -20,7 +20,7 @@ def costs(space: Space, totals: Array, choice: Choice | None = None) -> dict[str
     found: dict[str, Any] = {"size_bytes": round(values["size_bytes"]), "bops": round(values["bops"]),
                              "average_bits": space.average_bits(totals), "latency_us": values["latency_us"] or None}
     if choice is not None:
-        found["boundaries"] = space.boundaries(choice)
+        found |= {"boundaries": space.boundaries(choice), "activation_peak_bytes": space.activation_peak(choice)}
     return found
 
 

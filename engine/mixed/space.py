@@ -8,13 +8,14 @@ each allowing some options of its layers.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from engine.mixed.edges import Edges
+from engine.mixed.peak import Peak
 from engine.quant.precision import Precision
 from engine.recipe import Recipe
 
@@ -66,6 +67,7 @@ class Space:
         constant: values that no choice changes, in the order of `COLUMNS` (parameters outside layers, the rest's score).
         weight_values: values in all layers' weights, for average bits.
         edges: where types change along edges.
+        peak: which tensors are alive at once.
         recipe: what a choice is written into.
     """
 
@@ -77,6 +79,7 @@ class Space:
     edges: Edges
     recipe: Recipe
     notes: tuple[str, ...] = ()
+    peak: Peak | None = None
 
     @cached_property
     def table(self) -> Array:
@@ -100,6 +103,13 @@ class Space:
         """How often types change along edges."""
         return self.edges.count([place.options[o].precision for place, o in zip(self.places, choice, strict=True)])
 
+    def activation_peak(self, choice: Choice) -> int | None:
+        """The most bytes of activations alive at once, for one sample; None where the graph is not known."""
+        if self.peak is None:
+            return None
+        types = self.edges.types([place.options[o].precision for place, o in zip(self.places, choice, strict=True)])
+        return self.peak.bytes(types, self.edges.class_of)
+
     def average_bits(self, totals: Array) -> float:
         """Bits of a weight value, the mean over all layers."""
         return float(totals[COLUMNS.index("bits")]) / max(self.weight_values, 1)
@@ -117,7 +127,7 @@ class Space:
             Place(p.name, tuple(Option(o.precision, (float(s), *o.values[1:])) for o, s in zip(p.options, row, strict=False)), p.fixed)
             for p, row in zip(self.places, scores, strict=True)
         )
-        return Space(self.base, places, self.groups, (rest, *self.constant[1:]), self.weight_values, self.edges, self.recipe, self.notes)
+        return replace(self, places=places, constant=(rest, *self.constant[1:]))
 
     @cached_property
     def numbers(self) -> dict[str, int]:

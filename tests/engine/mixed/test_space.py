@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from engine.analysis.facts import activation_peak
 from engine.data import Dataset
 from engine.errors import BadInput
 from engine.graph import Model
@@ -118,3 +119,17 @@ def test_uniform_takes_the_nearest_wider_option() -> None:
     assert {str(p) for p in space.named(space.uniform(Precision.parse("w4a8"))).values()} == {"w4a8"}
     assert {str(p) for p in space.named(space.uniform(Precision.parse("w6a8"))).values()} == {"w8a8"}
     assert replace(space, groups=()).allows((0, 0, 0, 0))
+
+
+def test_the_peak_of_activations_follows_their_types(sample_model: Model, calibration: Dataset) -> None:
+    """On a chain without anything in float it is a quarter of the float32 peak, half of it where all are at 16 bits."""
+    model = chain(4)
+    _, space = of_model(model, Recipe(target="generic"), ["w8a8", "w8a16"])
+    whole = activation_peak(model)
+    low, high = (space.uniform(Precision.parse(p)) for p in ("w8a8", "w8a16"))
+    assert space.activation_peak(low) == whole // 4
+    assert whole // 4 < (space.activation_peak(high) or 0) <= whole // 2
+    bound = sample_model.with_sample(calibration.bind(sample_model.inputs).batch(0, 1))
+    _, real = of_model(bound, Recipe(), ["w8a8", "w8a16"])
+    peaks = [real.activation_peak(real.uniform(Precision.parse(p))) or 0 for p in ("w8a8", "w8a16")]
+    assert 0 < peaks[0] <= peaks[1] <= activation_peak(bound)
