@@ -116,6 +116,7 @@ class Ladder:
         self._data, aside = data.split(1.0 - share, config.seed)
         progress(0.0, f"Auto: the float model on {len(aside)} samples kept aside")
         self._judge = Judge(sim, aside)
+        self._skipped: list[str] = []
         self._states: dict[tuple[str, ...], QuantSim] = {}
         self._total, self._done = _efforts(config), 1.0
         self.lines: list[str] = []
@@ -135,6 +136,8 @@ class Ladder:
                     self._try(rung, base)
         except _OutOfTime:
             self.lines.append(f"stopped after {self._config.seconds:g} s with the best so far")
+        if self._skipped:
+            self.lines.append(f"{', '.join(self._skipped)}: not tried, {self._met()}")
         steps = ", ".join(self.best.steps) or "no steps"
         self.lines.append(f"kept: {steps} ({self.best.verdict.words})")
         self._suggest()
@@ -142,8 +145,8 @@ class Ladder:
     def _try(self, steps: tuple[str, ...], on: State) -> None:
         """Runs steps on a state; they are kept if the loss is less than the best one's."""
         label = " + ".join(steps)
-        if (met := self._met()) and steps != ("fold_batch_norm",):
-            self.lines.append(f"{label}: not tried, {met}")
+        if self._met() and steps != ("fold_batch_norm",):
+            self._skipped.append(label)
             return
         begun, effort = time.monotonic(), sum(map(_effort, steps))
         progress = part(self._progress, self._done / self._total, min((self._done + effort) / self._total, 1.0))
