@@ -11,8 +11,9 @@ import pytest
 from engine.data import Dataset, load_data
 from engine.errors import BadInput, Cancelled
 from engine.graph import Model, load_model
-from engine.ptq.auto import Auto, rungs
+from engine.ptq.auto_settings import Auto
 from engine.ptq.judge import Judge
+from engine.ptq.ladder import rungs
 from engine.ptq.technique import StepReport
 from engine.recipe import Recipe
 from engine.rooms import Rooms
