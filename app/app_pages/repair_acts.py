@@ -7,6 +7,7 @@ import streamlit as st
 
 from app import bench as benches
 from app import press, readouts, recipes, shell, state
+from app.app_pages import train_acts
 from app.bench import Bench
 from app.repair import ask, draft, ladder
 from app.repair import view as views
@@ -50,6 +51,8 @@ def act(project: str, seen: View, action: str, value: Any = None) -> None:
         seen.rev += 1
         if action == "without":
             leave_out(client, found, seen, value)
+    elif action == "train" and isinstance(value, int) and 0 <= value < len(seen.lines):
+        train_acts.show(client, project, dict(seen.lines[value].options))
     elif action in ("goal", "auto") and isinstance(value, int | float):
         _goal(client, found, seen, float(value), action == "auto")
 

@@ -92,7 +92,8 @@ def _curves(found: Bench, seen: View, known: Known, fields: Sequence[Facts], nam
     layers = list((found.outcome or found.resolved_before or {}).get("layers") or [])
     if layers:
         ranges = str(settings.value(seen.options, fields, "ranges", "lsq"))
-        st.html(markup.caption("What is trained, layer by layer: bits of weights, a line for activations", bits.told(layers, ranges)) + bits.html(layers))
+        title = "What is trained, layer by layer: bits of weights, a line for activations"
+        st.html(markup.caption(title, bits.told(layers, ranges)) + bits.html(layers))
 
 
 def _own_loop(found: Bench, seen: View, fields: Sequence[Facts]) -> tuple[str, str, str]:

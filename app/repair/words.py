@@ -1,6 +1,7 @@
 """Words and tones of the page Repair: what a step gave, what runs, and why something cannot be done."""
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -102,10 +103,17 @@ def moving(running: Mapping[str, Any], message: str) -> str:
     return message
 
 
-def share(running: Mapping[str, Any]) -> float | None:
-    """How far the running step is, where it tells its layers."""
+OF = re.compile(r"\((\d{1,6}) of (\d{1,6})\)")  # which layer a step's message says it is at
+
+
+def share(running: Mapping[str, Any], message: str = "") -> float | None:
+    """How far the running step is, where it tells its layers: in figures, else in its message."""
     live = running.get("live") or {}
+    if live.get("kind") == "training" and live.get("steps"):
+        return min(1.0, int(live.get("step") or 0) / int(live["steps"]))
     count, index = live.get("count"), live.get("index")
+    if (not count or index is None) and (said := OF.search(message)):
+        index, count = int(said[1]), int(said[2])
     if not count or index is None:
         return None
     inner = float(live.get("iteration") or 0) / float(live["iterations"]) if live.get("iterations") else 0.0

@@ -35,7 +35,7 @@ function body(S, i, t, c) {
   const up = button("tiny", "Earlier (Alt+Up)", () => S.move(i, i - 1), "Up"), down = button("tiny", "Later (Alt+Down)", () => S.move(i, i + 1), "Down");
   up.disabled = i === 0;
   down.disabled = i === S.lines.length - 1;
-  const acts = el("div", "st-acts", up, down, el("span", "grow"), button("tiny", "Take this step out of the chain (Delete)", () => S.drop(i), "Remove"));
+  const acts = el("div", "st-acts", up, down, el("span", "grow"), line.n === "qat" && button("tiny", "Its curves and the search for its settings are on the page Train", () => S.act("train", i), "Open in Train"), button("tiny", "Take this step out of the chain (Delete)", () => S.drop(i), "Remove"));
   return el("div", "st-body", words, facts, c.told, t && form(t.fields, line.o, (o) => S.set(i, { o }), S.lib), acts);
 }
 

@@ -92,7 +92,7 @@ function apart(d, y) {
 function curve(p, y, points, cls) {
   if (!points.length) return [];
   const path = points.map(([n, v], i) => `${i ? "L" : "M"}${p.x(n).toFixed(1)} ${y(v).toFixed(1)}`).join(""), small = points.length > 60;
-  return [["path", { d: path, class: cls }], ...(small || cls === "train" ? [] : points.map(([n, v]) => dot(p.x(n), y(v), n ? 3 : 3.5, n ? cls : "zero")))];
+  return [["path", { d: path, class: cls }], ...(small || (cls === "train" && points.length > 1) ? [] : points.map(([n, v]) => dot(p.x(n), y(v), n ? 3 : 3.5, n ? cls : "zero")))];
 }
 
 // The epoch that runs: the mean loss of its steps so far, hollow until it is done.

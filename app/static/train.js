@@ -20,7 +20,7 @@ function build(root, lib) {
   const does = (name) => () => S.d.buttons[name]?.a !== "" && S.act(S.d.buttons[name]?.a || name);
   Object.assign(S, {
     state: el("span", "ch-state"), about: el("div", "tn-data"), list: el("div", "tn-groups"), bar: el("i"), now: el("span", "tn-now"), pace: el("span", "tn-pace"),
-    run: button("tn-run", "Start", does("run")), keep: button("", "Keep best so far", does("keep")),
+    run: button("tn-run", "Start", does("run")), keep: button("", "Keep best", does("keep")),
     accept: button("", "Accept", does("accept")), reject: button("", "Reject", does("reject")),
   });
   S.live = el("div", "tn-live", el("div", "tn-row", S.now, el("span", "grow"), S.pace), el("div", "st-bar", S.bar));

@@ -29,14 +29,14 @@ function build(root, lib) {
   count.onchange = () => (read() === null ? ((count.value = S.d.count), read()) : S.act("count", read()));
   Object.assign(S, {
     count, read, chips: el("div", "ts-chips"), say: el("p", "ts-say"), plot: el("div", "ts-plot"), table: el("div", "ts-table"),
-    go: button("", "Search settings", () => S.act(S.d.go.a)), take: button("", "Take over", () => S.act("take"), "Take over"),
+    go: button("", "Search", () => S.act(S.d.go.a)), take: button("", "Take over", () => S.act("take"), "Take over"),
   });
   S.chips.setAttribute("role", "group");
   S.chips.setAttribute("aria-label", "Settings that are searched");
   S.plot.addEventListener("pointermove", (e) => point(S, near(S, e)));
   S.plot.addEventListener("pointerleave", () => point(S, -1));
   S.plot.addEventListener("click", (e) => near(S, e) >= 0 && choose(S, near(S, e)));
-  root.append(el("div", "ts-head", el("b", "", "Search settings"), el("span", "grow"), S.take), el("div", "ts-ask", S.chips, el("span", "ts-go", count, el("span", "", "trainings"), S.go)), S.say, S.plot, S.table);
+  root.append(el("div", "ts-head", el("b", "", "Search settings"), el("span", "grow"), S.take, el("span", "ts-go", count, el("span", "", "trainings"), S.go)), S.chips, S.say, S.plot, S.table);
   S.watch = new ResizeObserver(() => picture(S));
   return S;
 }

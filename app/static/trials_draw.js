@@ -25,18 +25,19 @@ export function lines(d, all) {
 }
 
 export function trials(d, w, h, hover = -1) {
-  const all = axes(d, w, h), out = [];
+  const all = axes(d, w, h), out = [], text = [];
   for (const a of all) {
-    const end = a.loss ? "end" : "middle";
-    out.push(["line", { x1: a.x, y1: a.top, x2: a.x, y2: a.bottom, class: "axis" + (a.loss ? " loss" : "") }], label(a.x, 11, a.title, "title", all.length > 1 && a === all[0] ? "start" : end === "end" ? "middle" : "middle"));
-    if (a.kinds) a.kinds.forEach((k) => out.push(label(a.x + 6, a.y(k) + 3.5, k, "tick", "start")));
-    else out.push(label(a.x + 6, a.top + 9, value(a.loss ? a.low : a.high), "tick", "start"), label(a.x + 6, a.bottom - 2, value(a.loss ? a.high : a.low), "tick", "start"));
+    out.push(["line", { x1: a.x, y1: a.top, x2: a.x, y2: a.bottom, class: "axis" + (a.loss ? " loss" : "") }]);
+    text.push(label(a.x, 11, a.title, "title"));
+    if (a.kinds) a.kinds.forEach((k) => text.push(label(a.x + 7, a.y(k) + 3.5, k, "tick", "start")));
+    else if (a.low === a.high) text.push(label(a.x + 7, (a.top + a.bottom) / 2 - 6, value(a.low), "tick", "start"));
+    else text.push(label(a.x + 7, a.top + 9, value(a.loss ? a.low : a.high), "tick", "start"), label(a.x + 7, a.bottom - 3, value(a.loss ? a.high : a.low), "tick", "start"));
   }
   for (const l of lines(d, all)) {
     const cls = `trial ${l.state}` + (l.number === d.best ? " best" : "") + (l.number === d.chosen ? " chosen" : "") + (l.number === hover ? " hover" : "");
     out.push(["path", { d: smooth(l.points), class: cls }], ["circle", { cx: l.points.at(-1)[0], cy: l.points.at(-1)[1], r: l.number === d.chosen ? 4 : 2.6, class: cls }]);
   }
-  return out;
+  return [...out, ...text]; // words lie over the lines
 }
 
 export const value = (v) => (typeof v === "number" ? words(v) : `${v}`);

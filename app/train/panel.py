@@ -69,8 +69,8 @@ def _keep(seen: View, known: Known) -> Data | None:
     """Offered where a training was stopped and has epochs."""
     if known.job is not None or known.after is not None or not known.epochs:
         return None
-    return {"a": "keep", "text": "Keep best so far", "off": False,
-            "title": f"Ends it after the {len(known.epochs)} epochs that are done: the best of them is measured at once"}
+    return {"a": "keep", "text": "Keep best", "off": False,
+            "title": f"Keeps the best so far: ends it after the {len(known.epochs)} epochs that are done, and measures at once"}
 
 
 def _accept(seen: View, known: Known) -> Data:

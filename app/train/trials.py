@@ -105,7 +105,7 @@ def _go(found: Bench, seen: View, known: Known, newest: Any | None, fields: Sequ
     epochs = int(settings.value(seen.options, fields, "epochs", 4) or 4)
     time = panel.estimate(known, epochs * seen.count)
     takes = f", about {time} at the pace of the last one" if time else ""
-    return {"a": "search", "text": "Search settings", "off": bool(why),
+    return {"a": "search", "text": "Search", "off": bool(why),
             "title": why or f"{seen.count} trainings of {epochs} epochs{takes}; beside the project's other results"}
 
 
