@@ -85,7 +85,8 @@ def _said(found: Bench, seen: View, known: Known, verdict: str) -> str:
         return f"Running: {now}"
     if known.ended is not None and not known.whole:
         how = "Stopped" if known.ended.state == "cancelled" else f"Failed: {known.ended.error}"
-        kept = f" {len(known.rows) - 1} of the steps are measured and can be accepted." if len(known.rows) > 1 else ""
+        done = len(known.rows) - 1
+        kept = "" if done < 1 else f" The first {'step is' if done == 1 else f'{done} steps are'} measured and can be accepted."
         return f"{how}.{kept}"
     if known.whole:
         return verdict or words.NOTHING

@@ -24,15 +24,17 @@ def draw(found: Bench, seen: View, known: Known) -> bool:
     data = pairs.gains_data(found.layers, seen.lines, known, seen, state.theme())
     if data["selected"] < 0:
         data["selected"] = pairs.changed_most(data)
+    if data["selected"] < 0 and len(known.rows) > 1:
+        data["selected"] = min(state.window().desk(found.project.id).current, len(found.layers) - 1)
     with st.container(key="stack_repair"):
         left, right = st.columns([1.55, 1], gap="small")
     with left, st.container(key="panel_gains"):
-        _layers(seen, known, data)
+        _layers(found, seen, known, data)
     with right, st.container(key="panel_weights"):
         return _weights(found, seen, known, data)
 
 
-def _layers(seen: View, known: Known, data: dict[str, Any]) -> None:
+def _layers(found: Bench, seen: View, known: Known, data: dict[str, Any]) -> None:
     with st.container(key="gains_head", horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         st.html(markup.title("Layer by layer", pairs.summary(data)), width="stretch")
         st.session_state.setdefault("repair-span", seen.span)
@@ -43,7 +45,7 @@ def _layers(seen: View, known: Known, data: dict[str, Any]) -> None:
     if len(known.rows) < 2:
         st.html(markup.text("The signal to noise at every layer's output, before and after, appears here with the first step that is run."))
         return
-    gains(data, lambda: _pick(seen))
+    gains(data, lambda: _pick(found, seen))
     st.html(f"<div class=rp-legend>{_legend(known, seen)}</div>")
 
 
@@ -59,10 +61,13 @@ def _span(seen: View) -> None:
     seen.span = str(st.session_state.get("repair-span") or seen.span)
 
 
-def _pick(seen: View) -> None:
+def _pick(found: Bench, seen: View) -> None:
+    """A click in the plot: the layer is selected here and on the Desk."""
     said = st.session_state["gains"].pick
-    if said:
-        seen.layer = str(said.get("layer"))
+    names = [str(x["name"]) for x in found.layers]
+    if said and said.get("layer") in names:
+        seen.layer = str(said["layer"])
+        select(found, names.index(seen.layer))
 
 
 def _weights(found: Bench, seen: View, known: Known, data: dict[str, Any]) -> bool:
@@ -86,6 +91,11 @@ def _weights(found: Bench, seen: View, known: Known, data: dict[str, Any]) -> bo
 
 def to_desk(found: Bench, place: int) -> None:
     """The Desk with this layer selected."""
+    select(found, place)
+    shell.go("desk", found.project.id)
+
+
+def select(found: Bench, place: int) -> None:
+    """Selects one layer wherever the desk's selection shows."""
     desk = state.window().desk(found.project.id)
     desk.selected, desk.current = [place], place
-    shell.go("desk", found.project.id)

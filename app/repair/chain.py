@@ -45,8 +45,8 @@ def _status(known: Known, k: int, unit: str, sets: str) -> Data:
                 "warnings": [str(w) for w in row.get("warnings") or []][:4], "changes": _changes(row)}
     running, job = known.running, known.job
     if job is not None and job.state == "running" and running.get("index", 1) == k:
-        live = dict(running.get("live") or {})
-        return {"state": "running", "sub": words.moving(running, str(job.message or "starting")), "share": words.share(running),
+        live, share = dict(running.get("live") or {}), words.share(running, str(job.message or ""))
+        return {"state": "running", "sub": words.moving(running, str(job.message or "starting")), "share": share,
                 "loss": live.get("loss"), "layer": live.get("layer"), "left": numbers.seconds(job.eta), "job": job.id,
                 "unit": str(live.get("unit") or "loss")}
     if job is not None:

@@ -73,7 +73,7 @@ def _ghost(known: Known, k: int) -> Data:
     """A step that is not measured: it waits, runs, or was never run."""
     job, running = known.job, known.running
     now = job is not None and job.state == "running" and running.get("index", 1) == k
-    share = words.share(running) if now else None
+    share = words.share(running, str(job.message or "")) if now and job is not None else None
     said = "runs now" if now else "waits" if job is not None else "not run yet" if k else "as quantized"
     return {"kind": "ghost", "sub": said, "share": share, "now": now, "hover": said, "text": ""}
 

@@ -85,7 +85,7 @@ def summary(data: Data) -> str:
     spans = [b - a for a, b in zip(data["before"], data["after"], strict=True) if a is not None and b is not None]
     if not spans:
         known = any(a is not None for a in data["after"])
-        return "folding moves where outputs are read: nothing to compare with" if known else ""
+        return "after folding, outputs are read elsewhere" if known else ""
     better, worse = sum(s > 0.1 for s in spans), sum(s < -0.1 for s in spans)
     middle = sorted(spans)[len(spans) // 2]
     return f"{better} better, {worse} worse of {len(spans)}; median {middle:+.1f} dB".replace("-", "\u2212")

@@ -138,7 +138,7 @@ def _watch(step: LayerStep, config: AdaRound, progress: Progress) -> Callable[[i
             return
         last = now
         step.tell(0.8 + 0.2 * iteration / config.iterations, f"{step.layer.name}, iteration {iteration}, loss {loss:.3g}")
-        tell(progress, {"layer": step.layer.name, "index": step.index, "count": step.count, "iteration": iteration,
+        tell(progress, {"layer": step.layer.name, "index": step.index + 1, "count": step.count, "iteration": iteration,
                         "iterations": config.iterations, "loss": loss, "unit": "squared output error"})
     return watch
 

@@ -152,6 +152,8 @@ def test_a_running_job_tells_where_it_is() -> None:
     assert states == ["known", "running", "waiting", "waiting"]
     now = chain.statuses(LINES, known, "%")[1]
     assert now["share"] == pytest.approx(2.5 / 8) and now["loss"] == 0.25 and "500 of 1,000" in now["sub"]
+    assert words.share({}, "GPTQ: features.3.conv (6 of 8), error 1.2e-3") == pytest.approx(5 / 8)
+    assert words.share({}, "sample 3 of 9") is None
     off = draft.without(LINES, 0)
     assert chain.statuses(off, Known(), "%")[0]["state"] == "off" and chain.statuses(off, Known(), "%")[3]["sub"] == "samples 64"
 
@@ -212,7 +214,7 @@ def test_layers_before_and_after_a_step_or_the_chain() -> None:
     assert one["before"][4] == pytest.approx(rows[3]["layer_sqnr_db"][LAYERS[4]["name"]], abs=0.01) and one["selected"] == 4
     assert gains.changed_most(one) >= 0 and gains.changed_most(gains.gains_data(LAYERS, LINES, Known(), seen, "dark")) == -1
     folded = gains.gains_data(LAYERS, LINES, WHOLE, replace(seen, place=0), "dark")
-    assert set(folded["before"]) == {None} and "folding moves" in gains.summary(folded), "other tensors are not compared"
+    assert set(folded["before"]) == {None} and "outputs are read elsewhere" in gains.summary(folded), "other tensors are not compared"
     whole = gains.gains_data(LAYERS, LINES, WHOLE, replace(seen, span="chain"), "dark")
     assert whole["before"][4] == pytest.approx(rows[1]["layer_sqnr_db"][LAYERS[4]["name"]], abs=0.01), "from the folded graph on"
     odd = {"step": "cle", "layer_sqnr_db": {LAYERS[0]["name"]: float("inf"), LAYERS[1]["name"]: None, LAYERS[2]["name"]: float("nan")}}
