@@ -135,8 +135,9 @@ def _against(lab: Lab, name: str, points: list[Trial], runs: int, aim: Aim, roun
         for precision in lab.candidates:
             repair.run(number, space.uniform(precision), "uniform")
     for point in sorted(points, key=lambda p: p.measured.kl):
-        for _ in range(PATIENCE):  # a point that nothing keeps to yet is worth more rounds
-            if repair.cheapest(point.measured.kl, Goal({}, aim), rounds) is not None:
+        for _ in range(PATIENCE):  # a point that we do not come up to yet is worth more rounds
+            found = repair.cheapest(point.measured.kl, Goal({}, aim), rounds)
+            if found is not None and found.totals[column] <= point.totals[column]:
                 break
     ratios, fresh = [], []
     for point in points:
