@@ -178,7 +178,7 @@ def test_buttons_say_what_they_do_and_why_they_cannot() -> None:
     assert chain.buttons(bench(), seen, WHOLE)["run"]["text"] == "Measured"
     assert chain.buttons(bench(), seen, Known(job=job(1, "")))["run"]["a"] == "cancel"
     begun = Known(ANSWER["rows"][:3], ANSWER, None, job(1, "", "cancelled"))
-    assert chain.buttons(bench(), seen, begun)["accept"]["text"] == "Accept the first 2"
+    assert chain.buttons(bench(), seen, begun)["accept"]["text"] == "Accept 2 of 4"
     same = chain.buttons(bench(), replace(seen, follows=LINES), WHOLE)
     assert same["accept"]["off"] and same["reject"]["off"]
 

@@ -126,10 +126,10 @@ def test_a_stopped_run_keeps_the_steps_that_were_done(desk: Desk) -> None:
     page.wait_for_selector(".st[data-step=adaround][data-state=running]", timeout=120_000)
     page.wait_for_selector(".st[data-step=cle][data-state=known]")
     page.locator(f"{FOOT} button:has-text('Cancel')").click()
-    page.wait_for_selector(f"{FOOT} button:has-text('Accept the first 2')", timeout=20_000)
+    page.wait_for_selector(f"{FOOT} button:has-text('Accept 2 of 3')", timeout=20_000)
     assert "can be accepted" in page.locator(".st-key-panel_falls .md-p").inner_text()
     assert [s["kind"] for s in page.evaluate("window.__falls.d.stages")] == ["start", "step", "step", "ghost"]
-    page.locator(f"{FOOT} button:has-text('Accept the first 2')").click()
+    page.locator(f"{FOOT} button:has-text('Accept 2 of 3')").click()
     page.wait_for_selector(".ch-state.in")
     assert names(recipe(desk, project)) == ["fold_batch_norm", "cle"]
     page.wait_for_selector(".st[data-step=adaround].off")
