@@ -84,8 +84,9 @@ def buttons(found: Bench, view: View, known: Known) -> Data:
         begun = len(known.rows) > 1 and bool(view.lines)
         run = {"a": "run", "text": "Run the rest" if begun else "Run", "off": bool(why), "primary": True,
                "title": why or "Run the steps one after the other and measure after each"}
-    part = known.ended is not None and 1 < len(known.rows) <= len(draft.places(view.lines))
-    accept = {"text": f"Accept {len(known.rows) - 1} of {len(draft.places(view.lines))}" if part else "Accept", "off": inside and not part, "part": part,
+    done, steps = len(known.rows) - 1, len(draft.places(view.lines))
+    part = known.ended is not None and 0 < done < steps
+    accept = {"text": f"Accept {done} of {steps}" if part else "Accept", "off": inside and not part, "part": part,
               "title": "The recipe has these steps already" if inside and not part else
               "Put the steps that are measured into the recipe" if part else "Put these steps into the recipe; undo takes them out"}
     reject = {"off": inside and all(line.on for line in view.lines), "title": "Back to the recipe's steps"}
