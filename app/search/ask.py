@@ -29,6 +29,7 @@ class Known:
         ended: the newest search, where it was stopped or failed.
         exact: the proven answer to the present budgets; `exact_job` while it is made.
         takes: the moves, and the job that they are of.
+        done: methods that have answered just these targets on the recipe on the desk.
     """
 
     frontiers: Mapping[str, Result] = field(default_factory=dict)
@@ -42,6 +43,7 @@ class Known:
     exact_job: Any | None = None
     takes: Result | None = None
     takes_job: Any | None = None
+    done: tuple[str, ...] = ()
 
 
 def scores(found: Bench) -> tuple[str, int]:
@@ -142,10 +144,11 @@ def gather(client: Any, found: Bench, targets: Targets) -> Known:
     solving = next((j for j in found.jobs if j.verb == "solve" and dict(j.args) == question), None)
     moved, taking = _moves(client, found)
     newest = next((j for j in searches if method_of(j) == "search"), None)
+    done = tuple(m for m in METHODS if searches and latest(client, found, "search", search(found, targets, m)) is not None)
     return Known(known, next((j for j in jobs if j.active), None), failed, _runs(client, searches), busy,
                  newest if newest is not None and newest.state in STOPPED else None, exact,
                  str(solving.error) if solving is not None and solving.state == "failed" else "",
-                 solving if solving is not None and solving.active else None, moved, taking)
+                 solving if solving is not None and solving.active else None, moved, taking, done)
 
 
 def latest(client: Any, found: Bench, verb: str, asked: Mapping[str, Any]) -> Result | None:

@@ -25,9 +25,9 @@ def mixer_data(found: Bench, view: View, targets: Targets, known: Known, unit: s
                  "scale": numbers.scale(unit), "offered": offered, "scores": words.told_scores(found), "part": "",
                  "curve": None if found.curve is None else {k: found.curve[k] for k in CURVE}, "job": words.job(known),
                  "state": words.state(found, targets, known, unit), "certify": words.certify(found, known, unit), "marks": [], "now": None,
-                 "kept": {"hand": sum(r.line for r in found.asked), "bypassed": bypassed}, "exact": None, "why": [], "changed": [],
+                 "kept": {"hand": sum(r.line for r in found.asked), "bypassed": bypassed}, "exact": None, "why": [], "decisions": [],
                  "costs": {m: words.cost(known.runs.get(m)) for m in ask.METHODS}, "takes": takes(found, view, known),
-                 "off": found.stopped or ("" if measurable(found) else words.NO_DATA), "begun": bool(known.runs.get("search"))}
+                 "off": found.stopped or ("" if measurable(found) else words.NO_DATA), "begun": bool(known.runs.get("search")), "done": list(known.done)}
     if known.frontiers:
         _fill(out, found, view, targets, known)
     return out
@@ -38,8 +38,7 @@ def _fill(out: Data, found: Bench, view: View, targets: Targets, known: Known) -
     part = space.packed(known.frontiers, found.layers, names)
     run = known.runs.get("search") or {}
     out |= {"part": part["hash"], "marks": marks.marks(found, known, order, names), "now": marks.now(found, order, names),
-            "exact": exact(known, order, names), "changed": [[c["name"], c["before"], c["after"]] for c in run.get("changed") or []],
-            "why": corrected(run, names)}
+            "exact": exact(known, order, names), "decisions": decisions(run), "why": corrected(run, names)}
     if part["hash"] not in view.parts:
         view.parts.add(part["hash"])
         out["space"] = part
@@ -54,6 +53,22 @@ def exact(known: Known, order: list[str], names: list[str]) -> Data | None:
     return {"state": "known", "p": pack(held), "base": found["base"], "size": found["size_bytes"], "bops": found["bops"],
             "bits": found["average_bits"], "score": found["score"], "proven": found["proven"], "gap": found["gap"],
             "boundaries": found.get("boundaries"), "error": ""}
+
+
+def decisions(run: Result) -> list[list[Any]]:
+    """What was measured, in its order: why, what became of it, the drop with its ends, KL and bytes."""
+    front = {_same(p) for p in run.get("pareto") or []}
+    chosen = None if run.get("chosen") is None else _same(run["chosen"])
+    out = []
+    for p in run.get("tried") or []:
+        ends = numbers.bounds(p["drop"]) or (None, None)
+        is_ = "chosen" if _same(p) == chosen else "front" if _same(p) in front else "beaten"
+        out.append([p.get("why", ""), is_, p["drop"]["value"], *ends, p["kl"], p["size_bytes"]])
+    return out
+
+
+def _same(point: Result) -> tuple[Any, ...]:
+    return point["size_bytes"], point["bops"], point["kl"]
 
 
 def corrected(run: Result, names: list[str]) -> list[list[float | None]]:
@@ -80,12 +95,13 @@ def takes(found: Bench, view: View, known: Known) -> Data:
         share = None if gain is None or not now["kl"] else gain / now["kl"]
         out["moves"].append({"kind": move["kind"], "title": move["title"], "known": move["known"], "gain": share, "nats": gain,
                              "size": move["size_bytes"], "bops": move["bops"], "seconds": move["seconds"], "reaches": move["reaches"],
+                             "count": len(move["changes"]),
                              "layers": [c["key"].removeprefix("layers.") for c in move["changes"]][:12]})
     unit = numbers.scale("%") if str((found.model or {}).get("metric", {}).get("unit")) == "share" else 1.0
     drop = now["drop"] * unit
     met = "misses" if listed["missed"] else "keeps to"
     out["note"] = (f"On {now['samples']:,} samples of the validating half this recipe drops {numbers.minus(f'{drop:.2f}')} and {met} "
-                   f"{listed['max_drop'] * unit:g}" + ("." if here or view.tried else ". The list is of an earlier recipe."))
+                   f"{listed['max_drop'] * unit:.3g}" + ("." if here or view.tried else ". The list is of an earlier recipe."))
     out["of"] = here
     return out
 

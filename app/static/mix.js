@@ -20,18 +20,18 @@ const scaled = (v, list) => ((f) => (f ? `${(v / f[0]).toFixed(v / f[0] < 10 ? 2
 const figures = { bytes: (v) => scaled(v, [[1e9, "GB"], [1e6, "MB"], [1e3, "kB"]]), count: (v) => scaled(v, [[1e12, "T"], [1e9, "G"], [1e6, "M"], [1e3, "k"]]) };
 
 function build(root, lib) {
-  const { el, button } = lib, S = { root, lib, seq: 0, rev: -1, doc: { lim: {}, on: [], keep: false, judge: "estimate", aim: "bops" }, space: null, at: -1, picked: null, y: "drop", tab: "changed", hover: -1 };
+  const { el, button } = lib, S = { root, lib, seq: 0, rev: -1, doc: { lim: {}, on: [], keep: false, judge: "estimate", aim: "bops" }, space: null, at: -1, picked: null, last: null, fresh: true, y: "drop", tab: "changed", hover: -1 };
   S.factor = (name) => (name === "drop" ? S.d.scale : FACTOR[name]);
   S.ends = (name) => ends(S, name);
   S.limit = (name, value, done) => limit(S, name, value, done);
   S.edit = (change) => (Object.assign(S.doc, change), settle(S, true));
   S.show = (m) => ((S.picked = m), paint(S));
-  S.select = (i) => ((S.at = i), paint(S));
+  S.select = (i) => ((S.at = i), (S.chosen = true), paint(S));
   S.repaint = () => paintPlot(S);
   S.left = lib.targets(S, lib);
   S.plot = lib.plotView(S, lib);
   S.scale = lib.segments(lib, "The plot's height", [["drop", "Accuracy drop"], ["kl", "Output KL"]], (v) => ((S.y = v), (S.scale.say(v), S.repaint())));
-  S.tabs = lib.segments(lib, "Beside it", [["changed", "What changes"], ["takes", "What does it take?"]], (v) => ((S.tab = v), paint(S)));
+  S.tabs = lib.segments(lib, "Beside it", [["changed", "What changes"], ["decisions", "Decisions"], ["takes", "What does it take?"]], (v) => ((S.tab = v), paint(S)));
   Object.assign(S, { state: el("p", "mx-state"), legend: el("div", "mx-legend"), badge: el("span", "mx-badge"), shownAs: el("b", "mx-as"), facts: el("div", "mx-facts"), canvas: el("canvas"), cap: el("div", "mx-legend"), layerCard: el("div", "mx-card"), live: el("output", "mx-live"), why: el("div", "mx-why"), aside: el("div", "mx-why"), back: button("tiny", "Back to the answer of the targets", () => S.show(null), "Back to the targets"), load: button("primary", "Load on the desk", () => load(S), "Load on the desk") });
   S.strip = el("div", "mx-strip", S.canvas, S.layerCard, S.live);
   strips(S);
@@ -65,6 +65,8 @@ function limit(S, name, value, done) {
 
 function settle(S, done) {
   S.seq += 1;
+  if (S.fresh) [S.last, S.fresh] = [S.shown?.p ?? null, false]; // the mix that the hand left before
+  if (done) S.fresh = true;
   paint(S);
   if (done) S.send();
 }
@@ -100,15 +102,22 @@ function shown(S) {
   return { ...fast, ...proven, ...told({ score: proven.score }), p: lib.unpack(proven.p), id: "solution", how: "predicted", exact: true, as: proven.proven ? "The answer to the targets, proven" : "The answer to the targets, best found" };
 }
 
+// Until a layer is chosen, the one that costs the most accuracy is told about.
+function worst(S) {
+  const { p } = S.shown ?? {}, score = (i) => S.space.options[i].find((o) => o[0] === p[i])?.[1] ?? 0;
+  return p ? p.reduce((best, _, i) => (score(i) > score(best) ? i : best), 0) : -1;
+}
+
 function paint(S) {
   S.shown = shown(S);
+  if (!S.chosen && S.space) S.at = worst(S);
   S.left.say();
   paintPlot(S);
   mixHead(S);
   paintStrip(S);
   S.tabs.say(S.tab);
   kept(S, S.why, () => S.lib.why(S, S.lib), [S.at, S.shown?.p, S.doc.aim, S.part, S.d.why]);
-  kept(S, S.aside, () => (S.tab === "takes" ? S.lib.takes(S, S.lib) : S.lib.changed(S, S.lib)), [S.tab, S.shown?.p, S.d.now, S.d.takes, S.d.job?.name, S.d.off]);
+  kept(S, S.aside, () => S.lib[S.tab](S, S.lib), [S.tab, S.shown?.p, S.last, S.d.now, S.d.takes, S.d.decisions, S.d.job?.name, S.d.off]);
 }
 
 // Made anew only where what it says has changed, so that a focus or a scroll is not disturbed.

@@ -8,6 +8,9 @@ export function told(m, bytes) {
   return { gain, size: signed(m.size, bytes), time };
 }
 
+// Bits by what gets them, all else by its own title.
+export const named = (m) => (m.kind !== "bits" ? m.title : m.count === 1 ? `Wider: ${m.layers[0]}` : `${m.count} wider: ${m.layers.slice(0, 2).join(", ")}`);
+
 export function takes(S, { el, button, bytes }) {
   const t = S.d.takes, ask = button(t.moves.length ? "tiny" : "", "Look for moves", () => S.act("takes"), t.moves.length ? "Look again" : "Find out");
   ask.disabled = !!S.d.off || t.running || !!S.d.job;
@@ -15,7 +18,7 @@ export function takes(S, { el, button, bytes }) {
   const rows = t.moves.map((m, i) => {
     const w = told(m, bytes), mine = t.tried === i, go = button(`tiny${mine ? " on" : ""}`, mine ? `Take back: ${m.title}` : `Try: ${m.title}`, () => S.act(mine ? "undo" : "try", i), mine ? "Undo" : "Try");
     go.disabled = !t.of && !t.undo;
-    const li = el("li", `mx-move ${m.reaches ? "reaches" : ""}`, el("span", "sign", m.reaches ? "✓" : m.gain > 0 ? "▲" : m.gain < 0 ? "▼" : "·"), el("span", "nm", m.title), el("span", `pill ${m.known}`, m.known === "unknown" ? "not tried" : m.known), el("span", `gn ${m.gain > 0 ? "ok" : m.gain < 0 ? "hot" : ""}`, w.gain), el("span", "dim sz", w.size), el("span", "dim tm", w.time), go);
+    const li = el("li", `mx-move ${m.reaches ? "reaches" : ""}`, el("span", "sign", m.reaches ? "✓" : m.gain > 0 ? "▲" : m.gain < 0 ? "▼" : "·"), el("span", "nm", named(m)), el("span", `pill ${m.known}`, m.known === "unknown" ? "not tried" : m.known), el("span", `gn ${m.gain > 0 ? "ok" : m.gain < 0 ? "hot" : ""}`, w.gain), el("span", "dim sz", w.size), el("span", "dim tm", w.time), go);
     li.title = [m.reaches ? "Reaches the target by its KL" : "", m.layers.join(", ")].filter(Boolean).join("\n");
     return li;
   });

@@ -115,20 +115,24 @@ function chips(S, { el }, root) {
   }));
 }
 
+// Runs of the whole network that a procedure takes: one a layer and candidate, and again one a step of the way down.
+const about = (S, times) => (S.space ? `≈ ${S.space.layers.length * (S.doc.on.length - 1) * times} runs` : "");
+
 function foot(S, R) {
   const { job, off, costs } = S.d, mine = job && job.name !== "frontier", none = !Object.keys(S.doc.lim).length;
-  R.go.textContent = mine ? `Cancel · ${job.queued ? "waiting" : `${Math.round(100 * job.share)} %`}` : S.d.begun ? "Search again" : "Search";
-  R.go.disabled = !mine && (!!off || none || !S.space);
-  R.go.title = mine ? "Stop; what was measured stays and can be loaded" : off || (none ? "Switch a target on first" : "Measure the points that matter, repair, and promise on samples that nothing was chosen by");
+  const same = !mine && S.d.ack >= S.seq && S.d.done.includes("search");
+  R.go.textContent = same ? "Searched" : mine ? `Cancel · ${job.queued ? "waiting" : `${Math.round(100 * job.share)} %`}` : S.d.begun ? "Search again" : "Search";
+  R.go.disabled = !mine && (!!off || none || !S.space || same);
+  R.go.title = same ? "These targets are searched; change one to search again" : mine ? "Stop; what was measured stays and can be loaded" : off || (none ? "Switch a target on first" : "Measure the points that matter, repair, and promise on samples that nothing was chosen by");
   R.go.classList.toggle("primary", !mine);
   R.go.setAttribute("aria-label", `${R.go.textContent}: ${R.go.title}`);
   R.track.classList.toggle("on", !!job);
   R.bar.style.width = `${job ? 100 * job.share : 0}%`;
   R.track.setAttribute("aria-valuenow", job ? Math.round(100 * job.share) : 0);
   R.said.textContent = job ? [job.text, job.left].filter(Boolean).join(" · ") : costs.search ? `Last search: ${costs.search}` : "";
-  for (const [name, button, cost, before] of [["amp", R.amp, R.ampCost, "one run a layer, then one a step"], ["lite", R.lite, R.liteCost, "one run a layer"]]) {
+  for (const [name, button, cost, before] of [["amp", R.amp, R.ampCost, about(S, 2)], ["lite", R.lite, R.liteCost, about(S, 1)]]) {
     const running = job?.name === name;
-    button.disabled = !!off || !!job || none || !S.space;
+    button.disabled = !!off || !!job || none || !S.space || (S.d.ack >= S.seq && S.d.done.includes(name));
     cost.textContent = running ? "running" : costs[name] || before;
     cost.title = costs[name] ? "What it took; points of the validating half" : "What it will take";
   }

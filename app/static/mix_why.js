@@ -1,5 +1,6 @@
 // Why a layer has its bits: its options with score and cost, its group, from which budget on it gets more; and what changed.
-const nats = (v) => (v == null ? "–" : v === 0 ? "0" : v.toPrecision(3).replace("-", "−"));
+const { words } = await import(`./plots_axes.js${new URL(import.meta.url).search}`);
+const nats = (v) => (v == null ? "–" : words(v));
 
 // The reasons for one layer as plain rows; pure. `shown` is the mix, `axis` what is dear.
 export function reasons(space, shown, axis, layer, corrected, thresholds) {
@@ -47,8 +48,13 @@ export function changes(space, shown, now) {
 }
 
 export function changed(S, { el, unpack }) {
-  const now = S.d.now ? unpack(S.d.now.p) : null, list = S.space ? changes(S.space, S.shown, now) : [];
-  if (!list.length) return [el("p", "dim", S.shown && now ? "This mix is what the desk has." : "What a mix would change on the desk is listed here.")];
+  const now = S.d.now ? unpack(S.d.now.p) : null, list = S.space ? changes(S.space, S.shown, now) : [], since = S.space ? changes(S.space, S.shown, S.last) : [];
+  const last = since.length ? listed(S, el, since, `${since.length} differ from the mix before it`) : [];
+  if (!list.length) return [el("p", "dim", S.shown && now ? "This mix is what the desk has." : "What a mix would change on the desk is listed here."), ...last];
+  return [...last, ...listed(S, el, list, `${list.length} of ${S.space.layers.length} layers differ from the desk`)];
+}
+
+function listed(S, el, list, what) {
   const names = S.space.names, wide = S.space.wide, up = ([, a, b]) => wide[b][0] > wide[a][0] || (wide[b][0] === wide[a][0] && wide[b][1] > wide[a][1]);
   const more = list.filter(up).length;
   const rows = list.slice(0, 60).map((c) => {
@@ -57,5 +63,17 @@ export function changed(S, { el, unpack }) {
     b.onclick = () => S.select(c[0]);
     return el("li", "", b);
   });
-  return [el("p", "dim", `${list.length} of ${S.space.layers.length} layers differ from the desk: ${more} get more bits, ${list.length - more} fewer.`), el("ul", "mx-list", ...rows)];
+  return [el("p", "dim", `${what}: ${more} get more bits, ${list.length - more} fewer.`), el("ul", "mx-list", ...rows)];
+}
+
+// What the search measured, in its order, and what became of it.
+export function decisions(S, { el, bytes }) {
+  const pp = (v) => `${(v * S.d.scale).toFixed(S.d.unit === "pp" ? 2 : 4)}`.replace("-", "−"), sign = { chosen: "★", front: "●", beaten: "·" };
+  if (!S.d.decisions.length) return [el("p", "dim", "What a search measures and decides is listed here, in its order.")];
+  const rows = S.d.decisions.map(([why, is, drop, lo, hi, kl, size]) => {
+    const li = el("li", `mx-move ${is}`, el("span", "sign", sign[is]), el("span", "nm", why), el("span", "gn", `${pp(drop)} ${S.d.unit}`), el("span", "dim tm", `KL ${words(kl)}`), el("span", "dim sz", bytes(size)));
+    li.title = [{ chosen: "chosen: the cheapest that keeps to the targets", front: "no other measured recipe is cheaper and better", beaten: "another one is cheaper and better" }[is], lo == null ? "" : `95 %: ${pp(lo)} to ${pp(hi)}`].filter(Boolean).join("\n");
+    return li;
+  });
+  return [el("p", "dim", "Measured on the validating half; ★ chosen, ● beaten by no other."), el("ul", "mx-list", ...rows)];
 }

@@ -5,7 +5,7 @@ import math
 import time
 from typing import Any
 
-from tests.app import canned_repair
+from tests.app import canned_repair, canned_search, canned_train
 
 CANDIDATES = ("fp16", "w8a16", "w8a8", "w4a8")
 BITS = {"fp32": (32, 32), "fp16": (16, 16), "w8a16": (8, 16), "w8a8": (8, 8), "w4a8": (4, 8)}
@@ -40,8 +40,8 @@ def _kind(i: int, last: bool) -> str:
 class CannedSession:
     """The methods of a session, each with believable numbers that depend on the recipe."""
 
-    def __init__(self, count: int, pause: float) -> None:
-        self.layers, self.pause = make_layers(count), pause
+    def __init__(self, count: int, pause: float, trains: bool = False) -> None:
+        self.layers, self.pause, self.trains = make_layers(count), pause, trains
 
     def open(self, progress: Any) -> dict[str, Any]:
         """The import report."""
@@ -52,7 +52,7 @@ class CannedSession:
                 "inputs": [{"name": "image", "dtype": "float32", "shape": ["N", 1, 28, 28]}],
                 "outputs": [{"name": "logits", "dtype": "float32", "shape": ["N", 10]}], "layers": self.layers,
                 "ops": [{"op_type": "Conv", "count": len(self.layers) - 1, "differentiable": True, "reason": ""},
-                        {"op_type": "NonMaxSuppression", "count": 1, "differentiable": False, "reason": "no gradient"}],
+                        {"op_type": "NonMaxSuppression", "count": 1, "differentiable": self.trains, "reason": "no gradient"}],
                 "totals": {**total, "activation_peak_bytes": 401_408}, "warnings": [],
                 "data": {"evaluation": data, "calibration": {**data, "name": "calibration.npz", "samples": 512},
                          "training": None, "overlap": 0},
@@ -120,6 +120,28 @@ class CannedSession:
         """A chain of steps, measured after each."""
         return canned_repair.repair(self.layers, recipe, self.pause, progress, partial)
 
+    def frontier(self, precisions: list[str], recipe: Any, progress: Any, **given: Any) -> dict[str, Any]:
+        """Predicted frontiers by one cost."""
+        self._work(progress, "scoring", 2)
+        return canned_search.frontier(self.layers, precisions, "bops" if given.get("max_bops") else "size")
+
+    def solve(self, precisions: list[str], recipe: Any, max_score: float | None, progress: Any, **given: Any) -> dict[str, Any]:
+        """The proven answer to budgets."""
+        return canned_search.solve(self.layers, recipe, precisions, given)
+
+    def search_report(self, precisions: list[str], recipe: Any, progress: Any, partial: Any, **given: Any) -> dict[str, Any]:
+        """A search that measures four points."""
+        return canned_search.search(self.layers, recipe, precisions, given, self.pause, progress, partial)
+
+    def takes(self, recipe: Any, precisions: list[str], max_drop: float, progress: Any, partial: Any) -> dict[str, Any]:
+        """Moves for a missed target."""
+        self._work(progress, "trying", 2)
+        return canned_search.takes(self.layers, recipe, max_drop)
+
+    def tune(self, recipe: Any, progress: Any, partial: Any, **space: Any) -> dict[str, Any]:
+        """A search over settings of training."""
+        return canned_train.tune(recipe, space, self.pause, progress, partial)
+
     def quantize(self, recipe: Any, out: str, progress: Any) -> dict[str, Any]:
         """An export without files."""
         self._work(progress, "exporting", 6)
@@ -175,4 +197,4 @@ def for_project(project: Any, store: Any) -> CannedSession:
     """The factory that a worker is given; the model's file name may say how many layers and how slow."""
     words = project.model.stem.split("_")
     count = next((int(w) for w in words if w.isdigit()), 53)
-    return CannedSession(count, 0.25 if "slow" in words else 0.12 if "show" in words else 0.0)
+    return CannedSession(count, 0.25 if "slow" in words else 0.12 if "show" in words else 0.0, "train" in words)
