@@ -19,6 +19,7 @@ def theirs(folder: Path) -> dict[str, Any] | None:
         return None
     alone = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     script = Path(__file__).with_name("aimet_rounding.py")
-    subprocess.run([str(python), "-W", "ignore", str(script), str(folder)], check=True, env=alone, stderr=subprocess.DEVNULL)
+    subprocess.run([str(python), "-W", "ignore", str(script), str(folder)], check=True, env=alone, stdout=subprocess.DEVNULL,
+                   stderr=subprocess.DEVNULL)
     done.write_text(task)
     return dict(json.loads(kept.read_text()))

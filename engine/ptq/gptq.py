@@ -2,7 +2,7 @@
 
 Layer by layer in execution order, with what the layer reads in the quantized prefix: 1. its moments (`moments.py`); 2. the float
 target with cross-validated damping (`float_target.py`, after GPTAQ, arXiv 2504.02692); 3. the range by output error
-(`clip_search.py`); 4. rounding with compensation (`gptq_solver.py`, GPTQ, arXiv 2210.17323); 5. with enough images the bias takes
+(`clip_search.py`); 4. rounding with compensation (`gptq_solver.py`, GPTQ, arXiv 2210.17323; `descent.py`); 5. with enough images the bias takes
 up the mean error.
 """
 from __future__ import annotations
@@ -24,6 +24,8 @@ from engine.ptq.walk import LayerStep, LayerWalk
 from engine.sim.calibration import Samples
 from engine.sim.quantsim import QuantSim
 
+VERSION = 2  # raised when the numbers change
+
 
 @dataclass(frozen=True)
 class Gptq:
@@ -42,11 +44,11 @@ class Gptq:
         check_settings(self)
 
 
-@technique("gptq", Gptq)
+@technique("gptq", Gptq, version=VERSION)
 def gptq(sim: QuantSim, data: Samples | None, config: Gptq, progress: Progress) -> StepReport:
     """Rounds the weight of every Conv, ConvTranspose, Gemm and MatMul whose recipe asks for an integer type."""
     used = drawn("gptq", data, config.samples, config.seed)
-    walk = LayerWalk(sim, used, repr(config), progress, config.memory_mb << 20, biases=config.correct_bias, title="GPTQ: ")
+    walk = LayerWalk(sim, used, f"{VERSION} {config!r}", progress, config.memory_mb << 20, biases=config.correct_bias, title="GPTQ: ")
     changes = []
     for step in walk:
         facts = step.kept if step.kept is not None else _round(step, len(used), config)

@@ -1,7 +1,8 @@
 """One layer's weight rounded by GPTQ, on the range that serves it best.
 
 The range found for nearest rounding is not always the best one here: GPTQ makes up for coarse steps, and clips what cannot make up.
-So a few wider ranges are rounded too, all in one pass, and each scale takes the one with the least output error.
+So a few wider ranges are rounded too, all in one pass, and each scale takes the one with the least output error. A local search
+(`descent.py`) goes over the result.
 """
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor
 
 from engine.ptq.clip_search import owners, widened
+from engine.ptq.descent import descend
 from engine.ptq.gptq_solver import solve
 from engine.ptq.moments import Moments, Problem
 from engine.ptq.walk import LayerStep
@@ -34,7 +36,7 @@ def round_layer(step: LayerStep, moments: Moments, problem: Problem, target: Ten
     scale, low, high = (torch.cat([part[i] for part in parts], 1) for i in range(3))
     found = solve(split.repeat(1, len(tried), 1), problem.h, scale, low, high, damping)
     if len(tried) == 1:
-        return moments.join(found), encoding
+        return moments.join(descend(found, split, problem.h, scale, low, high)), encoding
     outputs = step.form.outputs
     change = found - split.repeat(1, len(tried), 1)
     rows = torch.linalg.vecdot(torch.bmm(change, problem.h), change).reshape(step.form.groups, moments.slices, len(tried), outputs)
@@ -47,7 +49,8 @@ def round_layer(step: LayerStep, moments: Moments, problem: Problem, target: Ten
     chosen = best[owner].repeat_interleave(moments.slices, 0)  # [groups x slices, outputs]
     stacked = found.reshape(len(found), len(tried), outputs, -1)
     picked = stacked.gather(1, chosen[:, None, :, None].expand(-1, 1, -1, stacked.shape[3]))[:, 0]
-    return moments.join(picked), widened(encoding, factor)
+    encoding = widened(encoding, factor)
+    return moments.join(descend(picked, split, problem.h, *_bounds(step, moments, encoding))), encoding
 
 
 def _bounds(step: LayerStep, moments: Moments, encoding: Encoding) -> tuple[Tensor, Tensor, Tensor]:
