@@ -89,6 +89,7 @@ def _some(args: dict[str, Any], kinds: dict[str, type]) -> dict[str, Any]:
 
 def _techniques() -> dict[str, Any]:
     """What the page Repair makes its menu and its forms from."""
+    from engine import training  # noqa: F401  (importing registers the step qat)
     from engine.ptq.describe import describe
 
     return describe()

@@ -5,9 +5,12 @@ import math
 import time
 from typing import Any
 
+from tests.app import canned_train
+
 SAMPLES, FLOAT, NEAREST = 2000, 0.924, 0.301
-GAIN = {"fold_batch_norm": 0.0, "cle": 0.117, "absorb_bias": 0.0021, "bias_correction": -0.031, "gptq": 0.462, "adaround": 0.011}
-DECIBELS = {"fold_batch_norm": 0.0, "cle": 3.1, "absorb_bias": 0.1, "bias_correction": -1.4, "gptq": 7.2, "adaround": 0.9}
+GAIN = {"fold_batch_norm": 0.0, "cle": 0.117, "absorb_bias": 0.0021, "bias_correction": -0.031, "gptq": 0.462, "adaround": 0.011,
+        "qat": 0.52}
+DECIBELS = {"fold_batch_norm": 0.0, "cle": 3.1, "absorb_bias": 0.1, "bias_correction": -1.4, "gptq": 7.2, "adaround": 0.9, "qat": 9.1}
 SECONDS = {"fold_batch_norm": 0.02, "gptq": 3.4, "adaround": 48.0}
 
 
@@ -15,8 +18,13 @@ def repair(layers: list[dict[str, Any]], recipe: Any, pause: float, progress: An
     """The rows of the recipe's steps, one after the other."""
     names = [layer["name"] for layer in layers]
     steps = [s.name for s in recipe.steps] if recipe.steps is not None else ["fold_batch_norm"]
+    options = [dict(s.options) for s in recipe.steps] if recipe.steps is not None else [{}]
     rows = [_row(0, None, None, names)]
     for k, step in enumerate(steps, start=1):
+        if step == "qat":
+            tell = partial_of(rows, k, partial)
+            rows.append(_row(k, step, rows[-1], names) | {"training": canned_train.train(options[k - 1], pause, progress, tell)})
+            continue
         for i, name in enumerate(names[:8]):
             time.sleep(pause)
             live = {"layer": name, "index": i + 1, "count": 8, "loss": 0.01 / (1 + i), "unit": "error"}
@@ -25,6 +33,11 @@ def repair(layers: list[dict[str, Any]], recipe: Any, pause: float, progress: An
         rows.append(_row(k, step, rows[-1], names))
         partial(_result(rows, None))
     return _result(rows, None)
+
+
+def partial_of(rows: list[dict[str, Any]], k: int, partial: Any) -> Any:
+    """Tells live figures of a step that runs."""
+    return lambda live: partial(_result(rows, {"index": k, "step": "qat", "live": live}))
 
 
 def _row(k: int, step: str | None, before: dict[str, Any] | None, names: list[str]) -> dict[str, Any]:
@@ -39,7 +52,7 @@ def _row(k: int, step: str | None, before: dict[str, Any] | None, names: list[st
             "quantized": {"metric": "top1", "value": value, "ci95": [value - 0.02, value + 0.02]},
             "drop": {"value": lost, "ci95": [lost - 0.01, lost + 0.01], "flips_lost": 30, "flips_won": 4},
             "sqnr_db": noise + up, "sqnr_change_db": up if before else None, "agreement": value, "kept": False,
-            "seconds": SECONDS.get(step or "", 0.6), "changes": [f"{names[0]} changed"] if step else [],
+            "seconds": SECONDS.get(step or "", 0.6), "training": None, "changes": [f"{names[0]} changed"] if step else [],
             "equivalent": step in ("cle", "fold_batch_norm"), "layers": [], "layer_sqnr_db": own,
             "warnings": ["features.1 stays: nothing beside it"] if step == "cle" else [],
             "gain": gain > half, "harm": gain < -half, "tried": [],
