@@ -2,8 +2,8 @@
 
 Layer by layer in execution order, with what the layer reads in the quantized prefix: 1. its moments (`moments.py`); 2. the float
 target with cross-validated damping (`float_target.py`, after GPTAQ, arXiv 2504.02692); 3. the range by output error
-(`clip_search.py`); 4. rounding with compensation (`gptq_solver.py`, GPTQ, arXiv 2210.17323; `descent.py`); 5. with enough images the bias takes
-up the mean error.
+(`clip_search.py`); 4. rounding with compensation (`gptq_solver.py`, GPTQ, arXiv 2210.17323; `descent.py`); 5. the bias takes up
+the mean error as far as held out samples confirm it.
 """
 from __future__ import annotations
 
