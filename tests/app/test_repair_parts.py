@@ -27,7 +27,7 @@ LINES = (FOLD, CLE, Line("bias_correction"), GPTQ)
 
 def result(*steps: str) -> dict[str, Any]:
     """The answer of the canned engine to these steps."""
-    recipe = SimpleNamespace(steps=[SimpleNamespace(name=s) for s in steps])
+    recipe = Recipe.from_yaml(f"{RECIPE}steps: [{', '.join(steps)}]\n")
     return canned_repair.repair(LAYERS, recipe, 0.0, lambda *a: None, lambda value: None)
 
 
