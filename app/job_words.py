@@ -16,9 +16,10 @@ from app.repair.ask import lines_of
 # Where the result of a verb is shown; a page that this version lacks is never linked.
 PAGES = {"open": "model", "float": "model", "resolve": "desk", "measure": "desk", "ready": "desk", "calibrate": "desk", "layer": "desk",
          "graph": "desk", "curve": "desk", "additivity": "desk", "sensitivity": "sensitivity", "diagnose": "sensitivity",
-         "repair": "repair", "tune": "train", "technique": "repair", "search": "search", "compare": "compare", "quantize": "export",
+         "repair": "repair", "tune": "train", "technique": "repair", "steps": "repair", "search": "search",
+         "solve": "search", "takes": "search", "frontier": "search", "compare": "compare", "quantize": "export",
          "verify": "export", "report": "report"}
-QUIET = ("ready", "layer", "resolve", "open", "graph", "curve", "additivity", "steps")  # looked up by a page itself: told only if they fail
+QUIET = ("ready", "layer", "resolve", "open", "graph", "curve", "additivity", "steps", "frontier", "solve")  # looked up by a page itself: told only if they fail
 LONGEST = 1500
 
 
