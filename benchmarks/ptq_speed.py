@@ -3,7 +3,7 @@
 MobileNetV2 at 224x224 (random weights cost what trained ones cost), 16 images, W4 per channel, CPU seconds of one thread. The
 peer, aimet-onnx 2.42.0, is measured where FOLDER/venv has it (`benchmarks/aimet.sh` says how; `ln -s` its venv) and FOLDER/aimet.json
 is not there yet. AdaRound's cost per iteration comes from two short runs on six layers; what is said of 10,000 iterations on 53 layers
-is that figure multiplied, an extrapolation. Memory is the peak of a process that rounds, over one that only loads model and images.
+is that figure multiplied, an extrapolation. Memory is the peak of a process that rounds, over one that only loads and calibrates.
 """
 from __future__ import annotations
 
@@ -47,11 +47,13 @@ STAGES = (  # (what is timed, of what, stage)
 )
 MEMORY = """
 import sys
-from benchmarks.ptq_speed import deep, rounded
+from benchmarks.ptq_speed import deep, prepared, rounded
 depth, megabytes, images = (int(a) for a in sys.argv[1:])
 case = deep(depth, images)
 if megabytes:
     rounded(case, "gptq", memory_mb=megabytes)
+else:
+    prepared(case)
 status = open("/proc/self/status").read()
 print(status.split("VmHWM:")[1].split()[0])
 """
@@ -170,17 +172,17 @@ def beside(case: Case, folder: Path) -> list[dict[str, object]]:
 
 
 def memory(case: Case) -> list[dict[str, object]]:
-    """What rounding adds to the peak, for budgets and depths."""
+    """What rounding adds to the peak of loading and calibrating, for budgets, depths and numbers of images."""
     rows: list[dict[str, object]] = []
     for depth, images in ((1, IMAGES), (2, IMAGES), (1, 4 * IMAGES)):
         nothing = peak(depth, 0, images)
         extra = {f"{budget} MiB": f"{peak(depth, budget, images) - nothing:.0f}" for budget in (32, 512)}
-        rows.append({"job": f"peak MB over nothing, gptq, {len(deep(depth, images).model.layers)} layers, {images} images"} | extra)
+        rows.append({"job": f"peak MB over calibration, gptq, {len(deep(depth, images).model.layers)} layers, {images} images"} | extra)
     return rows
 
 
 def peak(depth: int, megabytes: int, images: int) -> float:
-    """Peak resident MB of a process that rounds under a budget; 0: that only loads."""
+    """Peak resident MB of a process that rounds under a budget; 0: that calibrates alone."""
     command = [sys.executable, "-W", "ignore", "-c", MEMORY, str(depth), str(megabytes), str(images)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return int(done.stdout.split()[-1]) / 1024

@@ -76,7 +76,7 @@ def _round(step: LayerStep, samples: int, config: Gptq) -> Mapping[str, float]:
     facts = {"before": before, "after": after, "damping": -1.0 if aim.damping is None else aim.damping, "shifted": float(aim.shifted)}
     bias = None if shift is None else torch.from_numpy(step.bias) + shift.reshape(-1).double()
     step.put(encoding.fake_quantize(step.form.weight(rounded)), encoding, bias, facts)
-    step.tell(1.0, f"{step.layer.name}: {before:.1f} → {after:.1f} dB")
+    step.tell(1.0, f"{step.layer.name}: {before:.1f} → {after:.1f} dB" if after == after else f"{step.layer.name}: rounded in slices")
     return facts
 
 
