@@ -15,10 +15,11 @@ if ROOT not in sys.path:
     sys.path.insert(0, ROOT)
 
 from app import shell, state  # noqa: E402
-from app.app_pages import compare, desk, export, model, projects, repair, report, sensitivity  # noqa: E402
+from app.app_pages import compare, desk, export, model, projects, repair, report, search, sensitivity, train  # noqa: E402
 
 DRAW = {"projects": projects.draw, "model": model.draw, "desk": desk.draw, "sensitivity": sensitivity.draw,
-        "repair": repair.draw, "compare": compare.draw, "export": export.draw, "report": report.draw}
+        "repair": repair.draw, "train": train.draw, "search": search.draw, "compare": compare.draw, "export": export.draw,
+        "report": report.draw}
 
 st.set_page_config(page_title="Mixdown", page_icon="🎚️", layout="wide", initial_sidebar_state="collapsed",
                    menu_items={"About": "Mixdown: a mixing desk for neural-network precision."})

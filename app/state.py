@@ -15,7 +15,7 @@ import streamlit as st
 from app.rack_edits import Memory
 
 PAGES = {"projects": "Projects", "model": "Model", "desk": "Desk", "sensitivity": "Sensitivity", "repair": "Repair",
-         "compare": "Compare", "export": "Export", "report": "Report"}
+         "train": "Train", "search": "Search", "compare": "Compare", "export": "Export", "report": "Report"}
 
 
 @dataclass
