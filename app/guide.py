@@ -10,7 +10,7 @@ from app import recipes, state
 from app.bench import Bench
 
 Step = dict[str, Any]
-PAGE = {"calibrate": "desk", "see": "sensitivity", "repair": "repair", "mix": "desk", "export": "export"}
+PAGE = {"calibrate": "desk", "see": "sensitivity", "repair": "repair", "mix": "search", "export": "export"}
 AIM = {"calibrate": "Ranges of activations, gathered from data", "see": "Which layers lose accuracy, and how much",
        "repair": "Techniques that win accuracy back at the same bits", "mix": "More bits where it hurts, fewer where it does not",
        "export": "Files for the device, with the proof that they do what the desk shows"}

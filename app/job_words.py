@@ -19,7 +19,8 @@ PAGES = {"open": "model", "float": "model", "resolve": "desk", "measure": "desk"
          "repair": "repair", "tune": "train", "technique": "repair", "steps": "repair", "search": "search",
          "solve": "search", "takes": "search", "frontier": "search", "compare": "compare", "quantize": "export",
          "verify": "export", "report": "report"}
-QUIET = ("ready", "layer", "resolve", "open", "graph", "curve", "additivity", "steps", "frontier", "solve")  # looked up by a page itself: told only if they fail
+# Looked up by a page itself: told only if they fail.
+QUIET = ("ready", "layer", "resolve", "open", "graph", "curve", "additivity", "steps", "frontier", "solve")
 LONGEST = 1500
 
 

@@ -26,8 +26,9 @@ def mixer_data(found: Bench, view: View, targets: Targets, known: Known, unit: s
                  "curve": None if found.curve is None else {k: found.curve[k] for k in CURVE}, "job": words.job(known),
                  "state": words.state(found, targets, known, unit), "certify": words.certify(found, known, unit), "marks": [], "now": None,
                  "kept": {"hand": sum(r.line for r in found.asked), "bypassed": bypassed}, "exact": None, "why": [], "decisions": [],
-                 "costs": {m: words.cost(known.runs.get(m)) for m in ask.METHODS}, "takes": takes(found, view, known),
-                 "off": found.stopped or ("" if measurable(found) else words.NO_DATA), "begun": bool(known.runs.get("search")), "done": list(known.done)}
+                 "costs": {m: words.cost(known.runs.get(m), m != "search") for m in ask.METHODS}, "takes": takes(found, view, known),
+                 "off": found.stopped or ("" if measurable(found) else words.NO_DATA), "begun": bool(known.runs.get("search")),
+                 "done": list(known.done)}
     if known.frontiers:
         _fill(out, found, view, targets, known)
     return out

@@ -83,11 +83,13 @@ def certify(found: Bench, known: Known, unit: str) -> str:
             "(from the interval of the recipe on the desk).")
 
 
-def cost(run: Result | None) -> str:
+def cost(run: Result | None, brief: bool = False) -> str:
     """What a search or a baseline took."""
     spent = (run or {}).get("spent") or {}
     if not spent:
         return ""
+    if brief:
+        return f"{spent['network_runs']:.0f} runs, {spent['seconds']:.0f} s"
     return f"{spent['measurements']} recipes, {spent['network_runs']:.0f} whole runs, {spent['seconds']:.0f} s"
 
 

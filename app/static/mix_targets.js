@@ -22,14 +22,14 @@ export function targets(S, lib) {
   chips.setAttribute("aria-label", "Candidates");
   const go = button("primary mx-go", "Search", () => (S.d.job ? S.act("cancel") : S.act("search")), "Search"), bar = el("i"), said = el("p", "mx-said");
   const track = el("div", "mx-track", bar), cert = el("p", "mx-cert");
-  const amp = button("mx-amp", "Compare with AIMET's procedure", () => S.act("amp"), "Compare with AIMET's procedure"), ampCost = el("span", "dim"), lite = button("mx-amp", "Compare with the worst share widened", () => S.act("lite"), "Worst 20 % widened"), liteCost = el("span", "dim");
+  const amp = button("mx-amp", "Compare with AIMET's procedure", () => S.act("amp"), "AIMET's procedure"), ampCost = el("span", "dim"), lite = button("mx-amp", "Compare with the worst 20 % widened", () => S.act("lite"), "Worst 20 % widened"), liteCost = el("span", "dim");
   track.setAttribute("role", "progressbar");
   said.setAttribute("aria-live", "polite");
   const root = el("section", "mx-panel mx-left", el("div", "mx-head", el("b", "", "Targets"), el("span", "dim", "drag one: the mix follows")),
     el("div", "mx-scroll", ...Object.values(rows).map((r) => r.root), el("div", "mx-two", pair(el, "Make least", aim.root), pair(el, "Judge by", judge.root)),
       el("div", "mx-sec", el("div", "lab", "Candidates"), chips), el("label", "mx-keep", keep, el("span", "", "Layers set by hand stay"), kept),
       el("div", "mx-sec", el("div", "lab", "Scores"), el("div", "mx-line", score, more)), cert,
-      el("div", "mx-sec", el("div", "lab", "To compare with"), el("div", "mx-line", amp, ampCost), el("div", "mx-line", lite, liteCost))),
+      el("div", "mx-sec", el("div", "lab", "Compare with"), el("div", "mx-line", amp, ampCost), el("div", "mx-line", lite, liteCost))),
     el("div", "mx-foot", said, track, go));
   root.setAttribute("aria-label", "Targets");
   return { root, say: () => say(S, lib, { rows, aim, judge, chips, keep, kept, score, more, go, bar, track, said, cert, amp, ampCost, lite, liteCost }) };
