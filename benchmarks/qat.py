@@ -35,7 +35,7 @@ from engine.sim.quantsim import QuantSim
 from engine.sim.trainable import QuantModule, trainable
 
 FOLDER = Path(__file__).parents[1] / "sample_models"
-STRONG: dict[str, Any] = {"epochs": 8, "learning_rate": 2e-3, "range_rate": 5e-3, "ema": 0.99}
+STRONG: dict[str, Any] = {"epochs": 8, "batch": 32, "learning_rate": 2e-3, "range_rate": 3e-3, "ema": 0.99}
 GENTLE: dict[str, Any] = {"epochs": 4, "learning_rate": 3e-4, "range_rate": 1e-3, "ema": 0.99}
 BATCH, ROUNDS = 128, 9
 
