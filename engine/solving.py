@@ -42,5 +42,6 @@ def _told(searching: Searching, answer: Answer, goal: Goal) -> dict[str, Any]:
     space, found = searching.spaces[answer.space], answer.solution
     recipe = replace(searching.recipe_for(answer.space, found.choice), steps=searching.whole.steps)
     return {"kind": "predicted", "unit": "nats per sample", "direction": "lower is better", "base": str(space.base),
-            "recipe": recipe.to_dict(), "layers": layers(space, found.choice), "score": float(found.totals[SCORE]), **costs(space, found.totals, found.choice),
+            "recipe": recipe.to_dict(), "layers": layers(space, found.choice), "score": float(found.totals[SCORE]),
+            **costs(space, found.totals, found.choice),
             "aim": goal.aim, "gap": found.gap(COLUMNS.index(goal.aim)), "proven": found.proven, "scores": searching.kind}

@@ -30,7 +30,7 @@ function build(root, lib) {
   S.repaint = () => paintPlot(S);
   S.left = lib.targets(S, lib);
   S.plot = lib.plotView(S, lib);
-  S.scale = lib.segments(lib, "The plot's height", [["drop", "Accuracy drop"], ["kl", "Output KL"]], (v) => ((S.y = v), (S.scale.say(v), S.repaint())));
+  S.scale = lib.segments(lib, "The plot's height", [["drop", "Accuracy drop"], ["kl", "Output KL"]], (v) => ((S.y = v), S.repaint()));
   S.tabs = lib.segments(lib, "Beside it", [["changed", "What changes"], ["decisions", "Decisions"], ["takes", "What does it take?"]], (v) => ((S.tab = v), paint(S)));
   Object.assign(S, { state: el("p", "mx-state"), legend: el("div", "mx-legend"), badge: el("span", "mx-badge"), shownAs: el("b", "mx-as"), facts: el("div", "mx-facts"), canvas: el("canvas"), cap: el("div", "mx-legend"), layerCard: el("div", "mx-card"), live: el("output", "mx-live"), why: el("div", "mx-why"), aside: el("div", "mx-why"), back: button("tiny", "Back to the answer of the targets", () => S.show(null), "Back to the targets"), load: button("primary", "Load on the desk", () => load(S), "Load on the desk") });
   S.strip = el("div", "mx-strip", S.canvas, S.layerCard, S.live);
@@ -65,6 +65,7 @@ function limit(S, name, value, done) {
 
 function settle(S, done) {
   S.seq += 1;
+  S.moving = !done;
   if (S.fresh) [S.last, S.fresh] = [S.shown?.p ?? null, false]; // the mix that the hand left before
   if (done) S.fresh = true;
   paint(S);
@@ -116,6 +117,12 @@ function paint(S) {
   mixHead(S);
   paintStrip(S);
   S.tabs.say(S.tab);
+  clearTimeout(S.later);
+  if (S.moving) S.later = setTimeout(() => ((S.moving = false), paint(S)), 90); // while the hand moves, the words wait
+  else told(S);
+}
+
+function told(S) {
   kept(S, S.why, () => S.lib.why(S, S.lib), [S.at, S.shown?.p, S.doc.aim, S.part, S.d.why]);
   kept(S, S.aside, () => S.lib[S.tab](S, S.lib), [S.tab, S.shown?.p, S.last, S.d.now, S.d.takes, S.d.decisions, S.d.job?.name, S.d.off]);
 }
@@ -131,6 +138,7 @@ function paintPlot(S) {
   S.state.textContent = d.state;
   if (!space) return lib.paintPlot(S, S.plot, null, d.off || (d.job ? `${d.job.text} ${d.job.left}`.trim() : "Waiting for the scores of the layers"));
   const axis = doc.aim, whole = axis === "size" ? space.fp32.size_bytes : space.fp32.bops, curve = d.curve?.enough ? d.curve : null, y = curve || d.marks.length ? S.y : "kl";
+  S.scale.say(y);
   S.hulls[axis] ??= lib.envelope(space, axis);
   const frontier = S.hulls[axis].map(([c, s]) => [c, y === "kl" ? s : curve ? lib.dropAt(curve, s).value * d.scale : null]);
   const marks = [...d.marks, ...desk(d)];
@@ -169,8 +177,8 @@ function mixHead(S) {
   S.shownAs.textContent = s.as;
   const pp = (v) => `${(v * d.scale).toFixed(d.unit === "pp" ? 2 : 4)}`.replace("-", "−"), share = (v, all) => `${((100 * v) / all).toPrecision(3)} %`;
   const drop = s.how === "measured" ? { value: s.drop, low: s.lo, high: s.hi } : s.drop, fact = (n, v, more, cls) => el("span", cls || "", el("i", "", n), el("b", "", v), more && el("em", "", more));
-  const missed = s.how === "predicted" && s.asked && !s.reached, over = s.over && { size: "the size", bops: "the compute", bits: "the bits" }[s.over];
-  S.facts.replaceChildren(...[drop ? fact("drop", `${pp(drop.value)} ${d.unit}`, drop.low == null ? "" : `${pp(drop.low)} to ${pp(drop.high)}`, missed ? "hot" : "") : fact(s.how === "measured" ? "KL" : "score", s.score.toPrecision(3), "nats"), fact("size", lib.bytes(s.size), share(s.size, space.fp32.size_bytes)), fact("compute", share(s.bops, space.fp32.bops), "of FP32"), fact("bits", (s.bits ?? 0).toFixed(2), "a weight"), missed ? el("span", "hot", "misses the drop") : null, over ? el("span", "hot", `below the least possible: ${over}`) : null].filter(Boolean));
+  const missed = s.how === "predicted" && s.asked && !s.reached, blind = s.how === "predicted" && S.doc.lim.drop != null && !s.asked, over = s.over && { size: "the size", bops: "the compute", bits: "the bits" }[s.over];
+  S.facts.replaceChildren(...[drop ? fact("drop", `${pp(drop.value)} ${d.unit}`, drop.low == null ? "" : `${pp(drop.low)} to ${pp(drop.high)}`, missed ? "hot" : "") : fact(s.how === "measured" ? "KL" : "score", s.score.toPrecision(3), "nats"), fact("size", lib.bytes(s.size), share(s.size, space.fp32.size_bytes)), fact("compute", share(s.bops, space.fp32.bops), "of FP32"), fact("bits", (s.bits ?? 0).toFixed(2), "a weight"), missed ? el("span", "hot", "misses the drop") : null, blind ? el("span", "hot", "the drop is not predictable yet") : null, over ? el("span", "hot", `below the least possible: ${over}`) : null].filter(Boolean));
 }
 
 const same = (S) => !!S.d.now && !!S.shown?.p && S.d.now.p === S.lib.pack(S.shown.p);

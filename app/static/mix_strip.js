@@ -42,7 +42,7 @@ export function paintStrip(ctx, g, h, s, c, v) {
 // Where the recipe on the desk has this layer, if that is elsewhere.
 function now(ctx, s, c, i, x, w, bottom, full) {
   const have = s.now?.[i] ?? -1;
-  if (have < 0 || have === s.p[i]) return;
+  if (have < 0 || s.p[i] < 0 || s.wide[have][0] === s.wide[s.p[i]][0]) return; // the heights are equal: the sign below says it
   const y = bottom - full * level(s.wide[have][0]);
   ctx.fillStyle = c.ghost;
   ctx.fillRect(x - 0.5, Math.round(y) - 1, w + 1, 2);

@@ -210,11 +210,12 @@ def test_targets_are_kept_and_odd_documents_are_refused(ready: tuple[Client, str
 
 
 def test_the_command_line_says_the_same(ready: tuple[Client, str, View]) -> None:
-    client, name, seen = ready
+    client, name, _ = ready
     found = acts.loaded(client, name)
     targets = Targets({"drop": 0.01, "size": 0.3}, ("w8a8", "w4a8"), True, "bound", "size")
     shell = client.reproduce(name, found.recipe, "shell", "search", given=acts.given(found, targets))
-    for words in ("engine search", "--max-drop 0.01", "--max-size 0.3", "--precisions w8a8,w4a8", "--keep", "--judge bound", "--aim size_bytes"):
+    for words in ("engine search", "--max-drop 0.01", "--max-size 0.3", "--precisions w8a8,w4a8", "--keep", "--judge bound",
+                  "--aim size_bytes"):
         assert words in shell
     from engine.cli import build_parser  # the words are the parser's own
 
