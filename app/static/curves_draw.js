@@ -45,7 +45,7 @@ export function logTicks(a, b, most) {
 export function curves(d, w, h) {
   const g = panes(d, w, h), out = [];
   const loss = lossScale(d, g.loss), score = g.score && scoreScale(d, g.score);
-  out.push(...frame(d, g.loss, "Loss, lower is better"), ...legend(g.loss), ...(g.score ? frame(d, g.score, `Held-out ${d.metric}, %`) : []));
+  out.push(...frame(d, g.loss, g.loss.right - g.loss.left > 280 ? "Loss, lower is better" : "Loss"), ...legend(g.loss), ...(g.score ? frame(d, g.score, `Held-out ${d.metric}, %`) : []));
   if (loss) {
     out.push(...grid(g.loss, loss.y, logTicks(loss.a, loss.b, 6)), ...reference(g.loss, loss.y, d.start, "start", "start"));
     out.push(...curve(g.loss, loss.y, d.points.map((e) => [e.n, e.loss]), "train"), ...curve(g.loss, loss.y, held(d, "held", "start"), "held"));
@@ -115,7 +115,7 @@ function best(d, p, y, key) {
   const e = d.points.find((point) => point.n === d.best);
   if (!e || e[key] == null) return [];
   const x = p.x(e.n);
-  const at = y(e[key]), low = p.bottom - at < 26, right = x > p.right - 30;
+  const at = y(e[key]), low = p.bottom - at < 26, right = x > p.right - 30 || !!d.live;
   const flag = key === "held" ? [label(x + (right ? -9 : 9), low ? at - 9 : p.bottom - 6, d.kept ? "kept" : "best", "flag", right ? "end" : "start")] : [];
   return [dot(x, at, 6.5, "best"), ...(low ? [] : [line(x, at + 7, x, p.bottom, "kept")]), ...flag];
 }
