@@ -89,7 +89,8 @@ def cost(run: Result | None, brief: bool = False) -> str:
     if not spent:
         return ""
     if brief:
-        return f"{spent['network_runs']:.0f} runs, {spent['seconds']:.0f} s"
+        runs = round(spent["network_runs"])
+        return f"{runs} run{'' if runs == 1 else 's'}, {spent['seconds']:.0f} s"
     return f"{spent['measurements']} recipes, {spent['network_runs']:.0f} whole runs, {spent['seconds']:.0f} s"
 
 

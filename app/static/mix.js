@@ -212,7 +212,7 @@ function hover(S, i, x) {
   if (i >= 0) {
     const { space: sp, shown: s, lib } = S, now = S.d.now ? lib.unpack(S.d.now.p)[i] : -1, told = lib.reasons(sp, s, S.doc.aim, i, S.d.why, lib.thresholds), mine = told.rows.find((r) => r.now);
     const moved = now >= 0 && now !== s.p[i] ? `, on the desk ${sp.names[now]}` : "";
-    S.layerCard.replaceChildren(lib.el("b", "", sp.layers[i]), lib.el("div", "", [`${sp.names[s.p[i]] ?? "float"}${moved}`, mine ? `score ${mine.score.toPrecision(3)} nats, ${lib.bytes(mine.size)}, ${lib.count(mine.bops)} bit operations` : "", told.words].filter(Boolean).join("\n")));
+    S.layerCard.replaceChildren(lib.el("b", "", sp.layers[i]), lib.el("div", "", [`${sp.names[s.p[i]] ?? "float"}${moved}`, mine ? `score ${lib.nats(mine.score)} nats, ${lib.bytes(mine.size)}, ${lib.count(mine.bops)} bit operations` : "", told.words].filter(Boolean).join("\n")));
     const right = x > S.g.w / 2;
     S.layerCard.style.cssText = right ? `right:${S.g.w - x + 12}px` : `left:${x + 12}px`;
   }

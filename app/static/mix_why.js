@@ -1,6 +1,6 @@
 // Why a layer has its bits: its options with score and cost, its group, from which budget on it gets more; and what changed.
 const { words } = await import(`./plots_axes.js${new URL(import.meta.url).search}`);
-const nats = (v) => (v == null ? "–" : words(v));
+export const nats = (v) => (v == null ? "–" : words(v));
 
 // The reasons for one layer as plain rows; pure. `shown` is the mix, `axis` what is dear.
 export function reasons(space, shown, axis, layer, corrected, thresholds) {
