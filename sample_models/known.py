@@ -37,7 +37,8 @@ def answers(sample: Sample, home: Path, wanted: Sequence[int] = (0, 1, 2, 3, 4))
     """The answers of a real worker to the questions at these places."""
     client = Client(home)
     try:
-        project = client.create_project(sample.name, sample.model, evaluation=sample.evaluation, calibration=sample.calibration).id
+        project = client.create_project(sample.name, sample.model, evaluation=sample.evaluation, calibration=sample.calibration,
+                                        training=sample.training).id
         client.wait(client.submit(project, "open"), WAIT)
         asked = questions(client, project)
         return [{"verb": v, "args": args, "result": _answer(client, project, v, args)} for v, args in (asked[i] for i in wanted)]
