@@ -145,7 +145,7 @@ function paintPlot(S) {
   if (at && at.how === "predicted") marks.push({ id: "solution", kind: "solution", predicted: true, size: at.size, bops: at.bops, drop: at.drop?.value ?? null, lo: at.drop?.low, hi: at.drop?.high, kl: at.score, words: "", p: at.p });
   S.view = { axis, y, unit: d.unit, scale: d.scale, fp32: space.fp32, frontier, marks, limit: doc.lim.drop ?? null, budget: doc.lim[axis] == null ? null : doc.lim[axis] * whole, shown: at?.id };
   lib.paintPlot(S, S.plot, S.view);
-  legend(S, marks);
+  legend(S, marks.filter((m) => !S.plot.g || lib.place(S.view, S.plot.g, m)));
 }
 
 function desk(d) {
@@ -178,7 +178,7 @@ function mixHead(S) {
   const pp = (v) => `${(v * d.scale).toFixed(d.unit === "pp" ? 2 : 4)}`.replace("-", "−"), share = (v, all) => `${((100 * v) / all).toPrecision(3)} %`;
   const drop = s.how === "measured" ? { value: s.drop, low: s.lo, high: s.hi } : s.drop, fact = (n, v, more, cls) => el("span", cls || "", el("i", "", n), el("b", "", v), more && el("em", "", more));
   const missed = s.how === "predicted" && s.asked && !s.reached, blind = s.how === "predicted" && S.doc.lim.drop != null && !s.asked, over = s.over && { size: "the size", bops: "the compute", bits: "the bits" }[s.over];
-  S.facts.replaceChildren(...[drop ? fact("drop", `${pp(drop.value)} ${d.unit}`, drop.low == null ? "" : `${pp(drop.low)} to ${pp(drop.high)}`, missed ? "hot" : "") : fact(s.how === "measured" ? "KL" : "score", s.score.toPrecision(3), "nats"), fact("size", lib.bytes(s.size), share(s.size, space.fp32.size_bytes)), fact("compute", share(s.bops, space.fp32.bops), "of FP32"), fact("bits", (s.bits ?? 0).toFixed(2), "a weight"), missed ? el("span", "hot", "misses the drop") : null, blind ? el("span", "hot", "the drop is not predictable yet") : null, over ? el("span", "hot", `below the least possible: ${over}`) : null].filter(Boolean));
+  S.facts.replaceChildren(...[drop ? fact("drop", `${pp(drop.value)} ${d.unit}`, drop.low == null ? "" : `${pp(drop.low)} to ${pp(drop.high)}`, missed ? "hot" : "") : fact(s.how === "measured" ? "KL" : "score", s.score.toPrecision(3), "nats"), fact("size", lib.bytes(s.size), share(s.size, space.fp32.size_bytes)), fact("compute", share(s.bops, space.fp32.bops), "of FP32"), fact("bits", (s.bits ?? 0).toFixed(2), "a weight"), missed ? el("span", "hot", "misses the drop") : null, blind ? Object.assign(el("span", "hot", "drop unknown yet"), { title: "The curve that turns scores into a drop has too few measured recipes: the drop's limit is not counted until Search measures" }) : null, over ? el("span", "hot", `below the least possible: ${over}`) : null].filter(Boolean));
 }
 
 const same = (S) => !!S.d.now && !!S.shown?.p && S.d.now.p === S.lib.pack(S.shown.p);
