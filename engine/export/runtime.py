@@ -15,12 +15,15 @@ from engine.graph.tensors import TensorInfo
 
 OFF = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
 ON = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+CLIP_RULE, CLIP_FAULT = "ClipQuantRewrite", "clip_quantizelinear.cc"  # an optimizer of ONNX Runtime, and where it raises
 SYMBOLIC = 16  # for symbolic dimensions other than the first
 
 
 def session_on(proto: onnx.ModelProto | bytes, level: ort.GraphOptimizationLevel, where: str, entry: tuple[str, str] | None = None,
                dump: str = "") -> ort.InferenceSession:
     """A session with one thread and nothing else changed; raises `BadInput` with ONNX Runtime's first line.
+
+    Where ONNX Runtime's own rewrite of a Clip before a quantizer of few bits fails, that rule is left out; `fails_on_clips` tells.
 
     Args:
         entry: one session configuration entry, key and value.
@@ -36,9 +39,26 @@ def session_on(proto: onnx.ModelProto | bytes, level: ort.GraphOptimizationLevel
         options.optimized_model_filepath = dump
     data = proto if isinstance(proto, bytes) else proto.SerializeToString()
     try:
-        return ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        return _made(data, options)
     except Exception as error:  # ONNX Runtime raises bare pybind exceptions of many types
+        if CLIP_FAULT in str(error):
+            return _made(data, options, CLIP_RULE)
         raise BadInput(f"{where}: ONNX Runtime cannot make the graph: {first_line(error)}") from None
+
+
+def _made(data: bytes, options: ort.SessionOptions, *left_out: str) -> ort.InferenceSession:
+    return ort.InferenceSession(data, options, providers=["CPUExecutionProvider"], disabled_optimizers=list(left_out))
+
+
+def fails_on_clips(proto: onnx.ModelProto) -> bool:
+    """Whether ONNX Runtime refuses the graph unless its rule `CLIP_RULE` is left out (it knows no types of fewer than 8 bits)."""
+    options = ort.SessionOptions()
+    options.log_severity_level = 4
+    try:
+        _made(proto.SerializeToString(), options)
+    except Exception as error:
+        return CLIP_FAULT in str(error)
+    return False
 
 
 def run_on(session: ort.InferenceSession, feeds: dict[str, np.ndarray], where: str,

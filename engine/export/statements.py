@@ -16,7 +16,7 @@ from engine.export.bundle import QDQ
 from engine.export.certificate import Parity
 from engine.export.parity import Run, compare
 from engine.export.reread import Bundle
-from engine.export.runtime import ON, optimized_ops, session_on
+from engine.export.runtime import CLIP_RULE, ON, fails_on_clips, optimized_ops, session_on
 from engine.progress import silent
 from engine.quant.precision import FP32, Float, Int
 from engine.sim.chain import Chain
@@ -105,6 +105,14 @@ def sixteen_bits(c: Context) -> str:
             "of a few of their steps (1/65535 of a range) is float rounding.")
 
 
+def few_bit_clips(c: Context) -> str:
+    """ONNX Runtime's own rewrite of Clip fails before a quantizer of fewer than 8 bits."""
+    if min(c.activation_bits(), default=8) >= 8 or not fails_on_clips(c.bundle.qdq):
+        return ""
+    return (f"This ONNX Runtime refuses the file with all optimizations: its rule {CLIP_RULE} knows no type of fewer than 8 bits behind a "
+            f'Clip. Leave the rule out, as was done here: InferenceSession(…, disabled_optimizers=["{CLIP_RULE}"]).')
+
+
 def half(c: Context) -> str:
     """fp16 is a storage type here."""
     kinds = {str(e.dtype) for e in (*c.bundle.own.activations.values(), *c.bundle.own.constants.values())
@@ -129,7 +137,7 @@ def opset(c: Context) -> str:
 
 
 STATEMENTS: tuple[Callable[[Context], str], ...] = (
-    amplified, saturation, few_bits, integer_kernels, sixteen_bits, half, muted, opset)
+    amplified, saturation, few_bits, integer_kernels, sixteen_bits, few_bit_clips, half, muted, opset)
 
 
 def statements(bundle: Bundle, chain: Chain, data: Dataset, parity: tuple[Parity, ...], reference: Parity | None) -> tuple[str, ...]:

@@ -146,5 +146,10 @@ def _remove(norm: ir.Node, source: ir.Value) -> None:
 
 
 def _drop(norm: ir.Node) -> None:
-    assert norm.graph is not None
-    norm.graph.remove(norm, safe=True)
+    """Removes the norm with the parameters that nothing else reads: an exported file has no dead weights."""
+    graph, parameters = norm.graph, list(norm.inputs[1:])
+    assert graph is not None
+    graph.remove(norm, safe=True)
+    for value in parameters:
+        if value is not None and not value.uses() and not value.is_graph_output():
+            graph.initializers.pop(str(value.name), None)

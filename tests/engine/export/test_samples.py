@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 
 from engine.data import load_data
@@ -74,3 +75,20 @@ def test_a_fused_kernel_is_named_as_the_cause(load: Callable[[str], Any], tmp_pa
         pytest.skip("this build of ONNX Runtime does not fuse here")
     words = next(s for s in found.statements if "MatMulNBits" in s)
     assert "session.qdq_matmulnbits_accuracy_level=1 restores the accuracy" in words
+
+
+def test_a_clip_before_four_bits_is_run_without_the_rule_that_fails_on_it(load: Callable[[str], Any], tmp_path: Path) -> None:
+    found = _certified(load, "fashion_mobilenet", {"precision": "w4a4", "target": "generic"}, tmp_path / "out", 64)
+    assert found.passed, found.sentence
+    assert len(found.parity) == 2, "it runs with optimizations too"
+    assert any('disabled_optimizers=["ClipQuantRewrite"]' in s for s in found.statements)
+    eight = _certified(load, "fashion_mobilenet", {"precision": "w8a8", "target": "generic"}, tmp_path / "eight", 32)
+    assert not any("ClipQuantRewrite" in s for s in eight.statements)
+
+
+def test_no_weight_that_nothing_reads_is_exported(load: Callable[[str], Any], tmp_path: Path) -> None:
+    _certified(load, "fashion_mobilenet", {"precision": "w8a8"}, tmp_path / "out", 8)
+    for name in ("model.onnx", "model_qdq.onnx"):
+        graph = onnx.load(tmp_path / "out" / name).graph
+        read = {i for node in graph.node for i in node.input} | {o.name for o in graph.output}
+        assert not [i.name for i in graph.initializer if i.name not in read]
