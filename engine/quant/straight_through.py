@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+EDGE = 1e-3  # of a step: the kernel's own bounds are open
+
 
 class FakeQuantize(torch.autograd.Function):
     """`apply(x, scale, zero, qmin, qmax, inner)`; scale and zero are float32 and broadcast against `x`, `inner` chooses rule 2 or 4.
@@ -52,12 +54,14 @@ class FakeQuantize(torch.autograd.Function):
 
 
 def _through(grad: Tensor, x: Tensor, scale: Tensor, low: Any, high: Any) -> Tensor:
-    """Rule 1. One pass where the bounds are numbers (there a value on a bound counts as clipped, which no rounding can tell)."""
-    if scale.dim() == 0 and not isinstance(low, Tensor):
-        s = float(scale)
-        return torch.ops.aten.hardtanh_backward(grad, x, low * s, high * s)  # type: ignore[no-any-return]
-    v = torch.div(x, scale)
-    return grad * ((v >= low) & (v <= high))
+    """Rule 1. One pass where the bounds are numbers; a value on a bound passes, as a weight does that was rounded to the last code."""
+    if isinstance(low, Tensor):
+        v = torch.div(x, scale)
+        return grad * ((v >= low - EDGE) & (v <= high + EDGE))
+    if scale.dim():
+        return torch.ops.aten.hardtanh_backward(grad, torch.div(x, scale), low - EDGE, high + EDGE)  # type: ignore[no-any-return]
+    s = float(scale)
+    return torch.ops.aten.hardtanh_backward(grad, x, (low - EDGE) * s, (high + EDGE) * s)  # type: ignore[no-any-return]
 
 
 def _dot(a: Tensor, b: Tensor | None, like: Tensor) -> Tensor:

@@ -49,7 +49,7 @@ class Quantizer(nn.Module):
             return PassThrough.apply(x, encoding.fake_quantize(x.detach()), 1.0)  # type: ignore[no-any-return]
         scale, zero = self._numbers()
         if scale.dim():
-            scale, zero = (expand_to(part, encoding.granularity, x.shape) for part in (scale, zero))
+            scale, zero = (expand_to(part, encoding.granularity, x.shape) if part.dim() else part for part in (scale, zero))
         result: Tensor = FakeQuantize.apply(x, scale, zero, encoding.grid.qmin, encoding.grid.qmax, self.ranges == "lsq")
         return result
 
@@ -59,7 +59,8 @@ class Quantizer(nn.Module):
             return self.start_encoding
         with torch.no_grad():
             scale, zero = self._numbers()
-        return replace(self.start_encoding, scale=scale.detach().cpu().clone(), zero_point=zero.detach().cpu().to(torch.int32))
+        whole = zero.detach().cpu().to(torch.int32).expand(scale.shape).clone()
+        return replace(self.start_encoding, scale=scale.detach().cpu().clone(), zero_point=whole)
 
     def _numbers(self) -> tuple[Tensor, Tensor]:
         """Scale and whole zero point, with the gradients that training is to see."""
@@ -69,5 +70,7 @@ class Quantizer(nn.Module):
         if ratio.requires_grad:
             ratio = PassThrough.apply(ratio, ratio, self.slope)
         scale = (self.start * ratio.clamp(min=SMALLEST)).clamp(min=grid.min_scale)
+        if grid.symmetric:
+            return scale, scale.new_zeros(())  # one number for all channels: its bounds are numbers, which is quicker
         zero = (self.first + grid.steps * shift.detach()).round_().clamp_(grid.qmin, grid.qmax)
         return scale, PassThrough.apply(shift, zero, self.slope * grid.steps) if shift.requires_grad else zero

@@ -62,6 +62,13 @@ def test_a_scale_for_each_channel_gets_the_gradient_of_its_own() -> None:
         assert one.grad is not None and float(one.grad) == pytest.approx(float(whole.grad[channel]), rel=1e-4, abs=1e-5)
 
 
+@pytest.mark.parametrize("shape", [(), (2, 1)])
+def test_a_weight_on_the_last_code_still_learns(shape: tuple[int, ...]) -> None:
+    x = torch.tensor([[-1.0, 0.25], [0.5, 0.75]], requires_grad=True)  # codes -2, 0.5, 1 and beyond at a scale of 0.5
+    torch.autograd.backward(apply(x, torch.full(shape, 0.5), torch.tensor(0.0), -2, 1), torch.ones(2, 2))
+    assert x.grad is not None and x.grad.tolist() == [[1.0, 1.0], [1.0, 0.0]]
+
+
 def test_per_channel_forward_is_the_encodings() -> None:
     x = torch.from_numpy(np.random.default_rng(2).normal(0, 1, (6, 7)).astype(np.float32))
     encoding = encode_range(x.amin(1), x.amax(1), Grid(4, "symmetric"), PerChannel(0))
