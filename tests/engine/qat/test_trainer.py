@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
-from engine.data import Dataset
+from engine.data import Dataset, load_data
 from engine.errors import BadInput
 from engine.graph import from_proto
 from engine.ptq import apply_steps
@@ -236,3 +237,19 @@ def test_pictures_are_moved_and_mirrored_by_the_seed() -> None:
     flipped = augment(x.repeat(50, 1, 1, 1), replace(config, augment="flip"), torch.Generator().manual_seed(0))
     mirrored = [torch.equal(a, b.flip(-1)) for a, b in zip(flipped, x.repeat(50, 1, 1, 1), strict=True)]
     assert 20 < sum(mirrored) < 80
+
+
+def test_a_folder_of_pictures_is_streamed_by_workers(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    for label in ("cat", "dog"):
+        (tmp_path / "pictures" / label).mkdir(parents=True)
+        for i in range(20):
+            Image.fromarray(generator.integers(0, 256, (12, 12, 3), dtype=np.uint8)).save(tmp_path / "pictures" / label / f"{i}.png")
+    text = "images: pictures\nsize: [12, 12]\nlabels: folder\nmean: [0.5, 0.5, 0.5]\nstd: [0.25, 0.25, 0.25]\n"
+    (tmp_path / "data.yaml").write_text(text)
+    results = []
+    for workers in (0, 2):
+        sim, _ = make()
+        data = load_data(tmp_path / "data.yaml", sim.model.inputs).bind(sim.model.inputs)
+        results.append(curve(train(sim, data, replace(QUICK, epochs=1, batch=8, workers=workers, augment="flip"))))
+    assert results[0] == results[1] and len(results[0]) == 1
