@@ -17,6 +17,7 @@ from engine.data import Dataset
 from engine.errors import BadInput
 from engine.graph import from_proto
 from engine.ptq import apply_steps
+from engine.recipe import load_recipe
 from engine.sim.quantsim import QuantSim
 from tests.graphs import conv_net
 
@@ -56,8 +57,7 @@ def test_a_trained_recipe_is_better_is_kept_and_exports_what_was_measured(sessio
     certificate = session.verify(tmp_path)
     parity = next(p for p in certificate["parity"] if p["optimizations"] is False)
     assert parity["max_lsb"] <= 1 and parity["agreement"] == 1.0
-    report = json.loads((tmp_path / "report.json").read_text())
-    assert report["recipe"]["steps"] == [], "what was trained is in the exported weights: nothing is trained twice"
+    assert load_recipe(tmp_path / "recipe.yaml").steps == (), "what was trained is in the exported weights: nothing is trained twice"
 
 
 @pytest.mark.slow
