@@ -24,6 +24,7 @@ export function targets(S, lib) {
   const track = el("div", "mx-track", bar), cert = el("p", "mx-cert");
   const amp = button("mx-amp", "Compare with AIMET's procedure", () => S.act("amp"), "AIMET's procedure"), ampCost = el("span", "dim"), lite = button("mx-amp", "Compare with the worst 20 % widened", () => S.act("lite"), "Worst 20 % widened"), liteCost = el("span", "dim");
   track.setAttribute("role", "progressbar");
+  track.setAttribute("aria-label", "Progress of the search");
   said.setAttribute("aria-live", "polite");
   const root = el("section", "mx-panel mx-left", el("div", "mx-head", el("b", "", "Targets"), el("span", "dim", "drag one: the mix follows")),
     el("div", "mx-scroll", ...Object.values(rows).map((r) => r.root), el("div", "mx-two", pair(el, "Make least", aim.root), pair(el, "Judge by", judge.root)),
