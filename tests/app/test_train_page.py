@@ -86,7 +86,7 @@ def test_train_see_accept_and_undo(client: Client, tmp_path: Path) -> None:
     name = project(client, tmp_path)
     seen = seen_of(client, name, epochs=2)
     acts.act(name, seen, "run")
-    found = until(lambda: k if (k := known(client, name, seen)).after is not None else None)
+    found = until(lambda: k if (k := known(client, name, seen)).after is not None and k.job is None else None)
     assert [e["number"] for e in found.epochs] == [1, 2] and found.start is not None and found.job is None
     assert job_words.name(bench.load(client, name).jobs[0]) == "Training" and job_words.page(bench.load(client, name).jobs[0]) == "train"
     test = page(client, name)
