@@ -48,12 +48,14 @@ def news(client: Any, shown: Bench | None, looked: float) -> None:
 
 
 def pulse(client: Any, found: Bench) -> tuple[Bench, bool]:
-    """The bench with its jobs as they are now, and whether anything changed that the page shows."""
+    """The bench with its jobs as they are now, and whether anything changed that the page shows: then it is the bench as it was, to be
+    drawn until the page is loaded again. Newer jobs beside older results would tell of a measurement that is over and has no figures.
+    """
     jobs = sorted(client.jobs(found.project.id), key=lambda j: -j.id)
     shape = _shape(jobs)
     same = (shape == _shape(found.jobs) and client.state(found.project.id).recipe == found.recipe
             and client.worker_stopped(found.project.id) == found.stopped)
-    return dataclasses.replace(found, jobs=jobs), not same
+    return (dataclasses.replace(found, jobs=jobs), False) if same else (found, True)
 
 
 def _shape(jobs: Sequence[Any]) -> list[tuple[int, str]]:

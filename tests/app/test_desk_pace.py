@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app import pace, shell, state
+from app import bench, pace, shell, state
 from app.client import Client
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -110,3 +110,18 @@ def test_a_look_waits_for_news_unless_it_follows_at_once() -> None:
     pace.news(watched, SimpleNamespace(measuring=None), before)  # type: ignore[arg-type]
     pace.news(watched, None, before)
     assert len(waits) == 1
+
+
+def test_a_measurement_that_ends_while_the_page_is_drawn_keeps_its_figures_until_the_page_is_loaded_again(client: Client,
+                                                                                                         tmp_path: Path) -> None:
+    name = project(client, tmp_path, "net_9_slow")
+    done(client, name, "open")
+    number = client.submit(name, "measure", {"recipe": client.open(name).recipe})
+    client.wait_for([number], 60.0, lambda job: job.partial is not None)
+    found = bench.load(client, name)
+    assert found.report is None and found.partial is not None
+    client.wait(number, 60.0)
+    kept, changed = pace.pulse(client, found)
+    assert changed and kept.report is None and kept.partial is not None, "not newer jobs beside older results"
+    found = bench.load(client, name)
+    assert found.report is not None and pace.pulse(client, found) == (found, False)
