@@ -20,6 +20,7 @@ from engine.mixed.baselines import Baseline, amp, lite, widest_first
 from engine.mixed.build import REST, Rows, Wish, bases, space_of
 from engine.mixed.certifies import certifies
 from engine.mixed.goal import Goal
+from engine.mixed.mix import legend, packed
 from engine.mixed.repair import Repair
 from engine.mixed.search import Outcome, Target, outcome, search
 from engine.mixed.shape import difference, frontier, layers, measured, point, reasons
@@ -147,8 +148,9 @@ class Searching:
 
     def _points(self, repair: Repair, target: Target) -> dict[str, Any]:
         best = front(repair.trials.values(), target.column)
-        return {"pareto": [self._point(t, True) for t in best], "tried": [self._point(t, False) for t in repair.trials.values()],
-                "cost": COLUMNS[target.column]}
+        told = legend(self.spaces)
+        tried = [self._point(t, False) | {"mix": packed(self.spaces[t.space], t.choice, told)} for t in repair.trials.values()]
+        return {"pareto": [self._point(t, True) for t in best], "tried": tried, "mix": told, "cost": COLUMNS[target.column]}
 
     def _point(self, trial: Trial, whole: bool) -> dict[str, Any]:
         found = point(self.spaces[trial.space], trial)

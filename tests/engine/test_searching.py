@@ -16,7 +16,9 @@ import pytest
 from engine.data import Dataset, load_data
 from engine.errors import BadInput, Cancelled
 from engine.graph import load_model
+from engine.mixed.mix import unpacked
 from engine.mixed.space import Space
+from engine.quant.precision import Precision
 from engine.recipe import Recipe
 from engine.searching import Searching, search_asked
 from engine.session import Session
@@ -57,6 +59,27 @@ def test_the_answer_has_a_measured_front_a_choice_and_a_promise(session: Session
     assert kls == sorted(kls, reverse=True)
     assert found["chosen"]["recipe"] in [p["recipe"] for p in found["pareto"]]
     assert json.dumps(found)
+
+
+def test_every_recipe_that_was_measured_can_be_made_again(session: Session, found: dict[str, Any]) -> None:
+    legend = found["mix"]
+    assert legend["layers"] == [layer.name for layer in session.model.layers]
+    assert len(found["tried"]) > len(found["pareto"])
+    for point in found["tried"]:
+        layers = unpacked(point["mix"], legend)
+        cost = session.resolve(Recipe(precision=Precision.parse(point["base"])).with_layers(dict(layers)))["cost"]
+        assert (cost["size_bytes"], cost["bops"]) == (point["size_bytes"], point["bops"])
+    tried = {(p["base"], p["mix"]): p["kl"] for p in found["tried"]}
+    for point in found["pareto"]:
+        again = [kl for (base, mix), kl in tried.items() if base == point["base"]
+                 and {n: str(p) for n, p in unpacked(mix, legend).items()} == point["layers"]]
+        assert again == [point["kl"]]
+
+
+@pytest.mark.parametrize("wrong", ["", "z", "a-1", "a999999", "a2", "A"])
+def test_a_mix_of_other_layers_is_refused(wrong: str) -> None:
+    with pytest.raises(BadInput, match="a mix"):
+        unpacked(wrong, {"layers": ["c0", "c1", "c2"], "precisions": ["w8a8", "w4a8"]})
 
 
 def test_the_promise_is_measured_on_the_half_that_nothing_was_chosen_by(session: Session, found: dict[str, Any]) -> None:
