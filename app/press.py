@@ -32,6 +32,16 @@ def press(do: Callable[..., Any], *args: Any) -> None:
         state.window().error = str(error)
 
 
+def heard(component: str, act: Callable[..., Any], *known: Any, take: Callable[[Any], Any] | None = None) -> None:
+    """The trigger `act` of a component, as a press: `act(*known, action, value)`. `take` is first given the document that came with it, so
+    that what is done is done to what is seen."""
+    said = st.session_state[component].act
+    if said:
+        if take is not None:
+            take(said.get("doc"))
+        press(act, *known, str(said.get("a")), said.get("v"))
+
+
 def answered() -> None:
     """For the frame of a whole page: this run draws what a press changed."""
     st.session_state.pop(PRESSED, None)

@@ -131,9 +131,7 @@ def bar_data(page: str, found: Bench | None) -> Data:
 
 
 def _on_bar() -> None:
-    said = st.session_state["readout"].act
-    if said:
-        press.press(act, str(said.get("a")), said.get("v"))
+    press.heard("readout", act)
 
 
 def act(action: str, value: Any = None) -> None:

@@ -3,36 +3,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
 from app import bench as benches
-from app import markup, press, shell, state
+from app import markup, polled, press, shell, state
 from app.app_pages import compare_parts as parts
 from app.bench import Bench
 from app.compare import ask, html, rows, sources, view, words
 from app.compare.sources import Run
 from app.compare.view import View
 
-POLL = 0.5
-STYLE = Path(__file__).resolve().parents[1] / "static" / "compare.css"
 Found = Mapping[str, Any]
 
 
 def draw() -> None:
     """The page."""
-    found = shell.frame("compare")
-    if found is None:
-        return
-    st.html(f"<style>{STYLE.read_text(encoding='utf-8')}</style>")
-    if not found.layers:
-        with st.container(key="panel_waiting"):
-            st.html(markup.title("Reading the model" if found.active else "The model could not be read", "its layers come first"))
-        return
-    live = bool(found.active)
-    st.fragment(_body, run_every=POLL if live else None)(found.project.id, live)
+    found = polled.opened("compare", "compare.css")
+    if found is not None:
+        polled.body(_body, found)
 
 
 def _body(project: str, live: bool) -> None:
@@ -49,8 +39,7 @@ def _body(project: str, live: bool) -> None:
     with st.container(key="panel_verdict"):
         _verdict(found, left, [right, *more], known)
     _details(found, seen, left, right, known[right.key])
-    if any(started) or bool(found.active) != live:  # last, so that what was chosen above has been drawn
-        st.rerun()
+    polled.ended(project, live, any(started))
 
 
 def _details(found: Bench, seen: View, left: Run, right: Run, result: Found | None) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import streamlit as st
 
 from app import bench as benches
-from app import curves, markup, numbers, rack, rack_edits, readouts, recipes, shell, state
+from app import curves, numbers, polled, rack, rack_edits, readouts, recipes, state
 from app.app_pages import calibration, graph_view, inspector, recipe_panel
 from app.bench import Bench
 from app.components.layers import layers
@@ -23,13 +23,10 @@ REST = 5.0  # seconds after an edit within which another one is likely
 
 def draw() -> None:
     """The page."""
-    found = shell.frame("desk")
+    found = polled.opened("desk")
     if found is None:
         return
     desk = state.window().desk(found.project.id)
-    if not found.layers:
-        _waiting(found)
-        return
     _rack(found, desk)
     if desk.drawer:
         calibration.draw(found, desk)
@@ -102,14 +99,6 @@ def _panels() -> dict[str, Callable[[Bench, Desk], None]]:
 
 def _table(found: Bench, desk: Desk) -> None:
     layers(layers_data(found, desk, state.theme()), _on_doc, _on_act)
-
-
-def _waiting(found: Bench) -> None:
-    with st.container(key="panel_waiting"):
-        if found.active:
-            st.html(markup.title("Reading the model", "layers, shapes and costs appear here in a moment"))
-        else:
-            st.html(markup.title("The model could not be read", "the red box says why; Model shows its file"))
 
 
 def _on_rack() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from app import markup, state
+from app import markup, state, views
 from app.bench import Bench
 from app.components.graph import graph
 from app.graph.level import TangledError
@@ -34,9 +34,7 @@ class GraphView:
 
 def of(project: str) -> GraphView:
     """The view of a project in this window."""
-    views: dict[str, Any] = st.session_state.setdefault("graph_views", {})
-    found: GraphView = views.setdefault(project, GraphView())
-    return found
+    return views.of("graph", project, GraphView)
 
 
 def draw(found: Bench, desk: Desk, height: int = 0) -> None:

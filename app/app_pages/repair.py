@@ -2,13 +2,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
 from app import bench as benches
-from app import markup, press, readouts, shell, state
+from app import markup, polled, press, readouts, state
 from app.app_pages import repair_acts as acts
 from app.app_pages import repair_layer, reproduce_drawer
 from app.bench import Bench
@@ -20,22 +19,12 @@ from app.repair import view as views
 from app.repair.ask import Known
 from app.repair.view import View
 
-POLL = 0.5
-STYLE = Path(__file__).resolve().parents[1] / "static" / "repair.css"
-
 
 def draw() -> None:
     """The page."""
-    found = shell.frame("repair")
-    if found is None:
-        return
-    st.html(f"<style>{STYLE.read_text(encoding='utf-8')}</style>")
-    if not found.layers:
-        with st.container(key="panel_waiting"):
-            st.html(markup.title("Reading the model" if found.active else "The model could not be read", "its layers come first"))
-        return
-    live = bool(found.active)
-    st.fragment(_body, run_every=POLL if live else None)(found.project.id, live)
+    found = polled.opened("repair", "repair.css")
+    if found is not None:
+        polled.body(_body, found)
 
 
 def _body(project: str, live: bool) -> None:
@@ -55,15 +44,14 @@ def _body(project: str, live: bool) -> None:
         with st.container(key="panel_falls"):
             _falls(found, seen, known, name_unit)
         again = repair_layer.draw(found, seen, known)
-    if again or bool(benches.load(client, project, -1).active) != live:  # last, so that a click on anything above has been answered
-        st.rerun()
+    polled.ended(project, live, again)
 
 
 def _chain(found: Bench, seen: View, known: Known, listed: Mapping[str, Any], unit: str) -> None:
     client = state.client()
     data = chains.chain_data(found, seen, known, listed, unit, state.theme())
     data["auto"] = ladder.ladder_data(client, found, seen, listed, unit)
-    chain(data, lambda: acts.on_doc(found, seen), lambda: acts.on_act(found, seen))
+    chain(data, lambda: acts.on_doc(found.project.id, seen), lambda: acts.on_act(found.project.id, seen))
 
 
 def _falls(found: Bench, seen: View, known: Known, name_unit: tuple[str, str]) -> None:
@@ -73,7 +61,7 @@ def _falls(found: Bench, seen: View, known: Known, name_unit: tuple[str, str]) -
         reproduce_drawer.draw(found, "repair", recipe=str(ask.arguments(found, seen.lines)["recipe"]))
     data = falls.falls_data(seen.lines, known, unit, state.theme(), seen.place, name)
     st.html(markup.text(_said(found, seen, known, data["words"])))
-    waterfall(data, lambda: acts.on_fall(found, seen))
+    waterfall(data, lambda: acts.on_fall(found.project.id, seen))
 
 
 def _said(found: Bench, seen: View, known: Known, verdict: str) -> str:

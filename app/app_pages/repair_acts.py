@@ -15,25 +15,19 @@ from app.repair.draft import Lines
 from app.repair.view import View
 
 
-def on_doc(found: Bench, seen: View) -> None:
+def on_doc(project: str, seen: View) -> None:
     """The chain's whole state."""
-    views.take(state.client(), found.project.id, seen, st.session_state["chain"].doc)
+    views.take(state.client(), project, seen, st.session_state["chain"].doc)
 
 
-def on_act(found: Bench, seen: View) -> None:
+def on_act(project: str, seen: View) -> None:
     """A button of the chain; it carries the draft too, so that what is done is done to what is seen."""
-    said = st.session_state["chain"].act
-    if not said:
-        return
-    views.take(state.client(), found.project.id, seen, said.get("doc"))
-    press.press(act, found.project.id, seen, str(said.get("a")), said.get("v"))
+    press.heard("chain", act, project, seen, take=lambda doc: views.take(state.client(), project, seen, doc))
 
 
-def on_fall(found: Bench, seen: View) -> None:
+def on_fall(project: str, seen: View) -> None:
     """A click in the waterfall: a step is selected, or one that does harm is left out."""
-    said = st.session_state["falls"].act
-    if said:
-        press.press(act, found.project.id, seen, str(said.get("a")), said.get("v"))
+    press.heard("falls", act, project, seen)
 
 
 def act(project: str, seen: View, action: str, value: Any = None) -> None:

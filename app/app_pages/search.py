@@ -1,12 +1,10 @@
 """Search: any budget at once by scores, then measured points, the promise on unused samples, and what a missed target takes."""
 from __future__ import annotations
 
-from pathlib import Path
-
 import streamlit as st
 
 from app import bench as benches
-from app import curves, markup, press, readouts, shell, state
+from app import curves, polled, press, readouts, state
 from app.app_pages import reproduce_drawer
 from app.app_pages import search_acts as acts
 from app.bench import Bench
@@ -15,24 +13,12 @@ from app.search import ask, data
 from app.search import view as views
 from app.sensitivity import ask as scoring
 
-POLL = 0.6
-STYLE = Path(__file__).resolve().parents[1] / "static" / "search.css"
-
 
 def draw() -> None:
     """The page."""
-    found = shell.frame("search")
-    if found is None:
-        return
-    st.html(f"<style>{STYLE.read_text(encoding='utf-8')}</style>")
-    if not found.layers:
-        with st.container(key="panel_waiting"):
-            st.html(markup.title("Reading the model" if found.active else "The model could not be read", "its layers come first"))
-        return
-    seen, client = views.of(found.project.id), state.client()
-    begun = acts.begin(client, found, seen)
-    live = bool(found.active) or begun
-    st.fragment(_body, run_every=POLL if live else None)(found.project.id, live)
+    found = polled.opened("search", "search.css")
+    if found is not None:
+        polled.body(_body, found, acts.begin(state.client(), found, views.of(found.project.id)))
 
 
 def _body(project: str, live: bool) -> None:
@@ -48,8 +34,7 @@ def _body(project: str, live: bool) -> None:
         mixer(data.mixer_data(found, seen, targets, known, unit, state.theme()), lambda: acts.on_doc(project, seen),
               lambda: acts.on_act(project, seen))
         _drawer(found, targets)
-    if begun or bool(benches.load(client, project, -1).active) != live:
-        st.rerun()
+    polled.ended(project, live, begun)
 
 
 def _drawer(found: Bench, targets: views.Targets) -> None:

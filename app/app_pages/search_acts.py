@@ -26,11 +26,7 @@ def on_doc(project: str, seen: View) -> None:
 
 def on_act(project: str, seen: View) -> None:
     """A button of the component; it carries the targets too, so that what is run is what is seen."""
-    said = st.session_state["mix"].act
-    if not said:
-        return
-    views.take(state.client(), project, seen, said.get("doc"))
-    press.press(act, project, seen, str(said.get("a")), said.get("v"))
+    press.heard("mix", act, project, seen, take=lambda doc: views.take(state.client(), project, seen, doc))
 
 
 def loaded(client: Any, project: str) -> Bench:

@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from app import bench as benches
-from app import curves, markup, press, shell, state
+from app import curves, markup, polled, press, state
 from app.app_pages import sensitivity_controls as controls
 from app.app_pages import sensitivity_side as side
 from app.bench import Bench
@@ -24,12 +24,8 @@ POLL = 1.0
 
 def draw() -> None:
     """The page."""
-    found = shell.frame("sensitivity")
+    found = polled.opened("sensitivity")
     if found is None:
-        return
-    if not found.layers:
-        with st.container(key="panel_waiting"):
-            st.html(markup.title("Reading the model" if found.active else "The model could not be read", "its layers come first"))
         return
     seen = view.of(found.project.id)
     seen.with_data(ask.measurable(found))
@@ -39,8 +35,7 @@ def draw() -> None:
     if asked is not None:
         state.client().submit(found.project.id, ask.VERB, asked)
         st.rerun()
-    live = bool(found.active)
-    st.fragment(_body, run_every=POLL if live else None)(found.project.id, live)
+    polled.body(_body, found, every=POLL)
 
 
 def _body(project: str, live: bool) -> None:

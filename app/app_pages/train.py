@@ -2,13 +2,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
 from app import bench as benches
-from app import markup, press, readouts, shell, state
+from app import markup, polled, press, readouts, shell, state
 from app.app_pages import reproduce_drawer
 from app.app_pages import train_acts as acts
 from app.bench import Bench
@@ -24,26 +23,18 @@ from app.train import view as views
 from app.train.ask import Known
 from app.train.view import View
 
-POLL = 0.5
-STYLE = Path(__file__).resolve().parents[1] / "static" / "train_page.css"
 Facts = Mapping[str, Any]
 
 
 def draw() -> None:
     """The page."""
-    found = shell.frame("train")
+    found = polled.opened("train", "train_page.css")
     if found is None:
-        return
-    st.html(f"<style>{STYLE.read_text(encoding='utf-8')}</style>")
-    if not found.layers:
-        with st.container(key="panel_waiting"):
-            st.html(markup.title("Reading the model" if found.active else "The model could not be read", "its layers come first"))
         return
     if words.unable(found) or words.sets(found) is None:
         _empty(found)
-        return
-    live = bool(found.active)
-    st.fragment(_body, run_every=POLL if live else None)(found.project.id, live)
+    else:
+        polled.body(_body, found)
 
 
 def _empty(found: Bench) -> None:
@@ -67,8 +58,8 @@ def _body(project: str, live: bool) -> None:
     with st.container(key="train_split"):
         left, right = st.columns([1, 2.7], gap="small")
     with left, st.container(key="panel_train"):
-        train(panel.panel_data(found, seen, known, fields, state.theme()), lambda: acts.on_doc(found, seen),
-              lambda: acts.on_act(found, seen))
+        train(panel.panel_data(found, seen, known, fields, state.theme()), lambda: acts.on_doc(project, seen),
+              lambda: acts.on_act(project, seen))
     with right:
         with st.container(key="panel_curves"):
             _curves(found, seen, known, fields, unit)
@@ -77,9 +68,8 @@ def _body(project: str, live: bool) -> None:
         with one, st.container(key="panel_outcome"):
             _outcome(found, seen, known, unit)
         with other, st.container(key="panel_trials"):
-            trials(searches.trials_data(client, found, seen, known, fields, state.theme()), lambda: acts.on_trials(found, seen))
-    if bool(benches.load(client, project, -1).active) != live:  # last, so that a click on anything above has been answered
-        st.rerun()
+            trials(searches.trials_data(client, found, seen, known, fields, state.theme()), lambda: acts.on_trials(project, seen))
+    polled.ended(project, live)
 
 
 def _curves(found: Bench, seen: View, known: Known, fields: Sequence[Facts], name_unit: tuple[str, str]) -> None:

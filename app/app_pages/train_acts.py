@@ -14,24 +14,19 @@ from app.train import view as views
 from app.train.view import View
 
 
-def on_doc(found: Bench, seen: View) -> None:
+def on_doc(project: str, seen: View) -> None:
     """The form's whole state."""
-    views.take(state.client(), found.project.id, seen, st.session_state["train"].doc)
+    views.take(state.client(), project, seen, st.session_state["train"].doc)
 
 
-def on_act(found: Bench, seen: View) -> None:
+def on_act(project: str, seen: View) -> None:
     """A button of the form; it carries the settings too, so that what is trained is what is seen."""
-    said = st.session_state["train"].act
-    if said:
-        views.take(state.client(), found.project.id, seen, said.get("doc"))
-        press.press(act, found.project.id, seen, str(said.get("a")), said.get("v"))
+    press.heard("train", act, project, seen, take=lambda doc: views.take(state.client(), project, seen, doc))
 
 
-def on_trials(found: Bench, seen: View) -> None:
+def on_trials(project: str, seen: View) -> None:
     """A control of the search."""
-    said = st.session_state["trials"].act
-    if said:
-        press.press(act, found.project.id, seen, str(said.get("a")), said.get("v"))
+    press.heard("trials", act, project, seen)
 
 
 def act(project: str, seen: View, action: str, value: Any = None) -> None:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-import streamlit as st
-
+from app import views
 from app.compare.sources import Run
 
 KINDS = {"worst": "Furthest", "lost": "Lost", "won": "Won", "changed": "Changed"}
@@ -36,9 +34,7 @@ class View:
 
 def of(project: str) -> View:
     """The view of a project in this window."""
-    views: dict[str, Any] = st.session_state.setdefault("compare_views", {})
-    found: View = views.setdefault(project, View())
-    return found
+    return views.of("compare", project, View)
 
 
 def settle(seen: View, runs: Sequence[Run]) -> None:

@@ -1,22 +1,20 @@
 """What one window shows on the page Repair, typed; the draft is also kept in the home, so that a reload finds it."""
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-import streamlit as st
-
+from app import views
 from app.repair import draft
 from app.repair.draft import Lines
-from engine.errors import MixdownError
+from app.views import Draft
 
 SPANS = {"step": "This step", "chain": "Whole chain"}
 
 
 @dataclass
-class View:
+class View(Draft):
     """The draft and what is looked at.
 
     Attributes:
@@ -26,9 +24,6 @@ class View:
         layer: the name of the layer whose weights are shown; empty: the one that changed most.
         span: whether before and after mean the selected step or the whole chain.
         goal: what was typed as the goal of 'Repair for me', in its own unit; None: the ladder's default.
-        ack, rev: what the component's documents are answered with.
-        parts: the hashes of static data that this window's component has.
-        asked: the worker process that was asked for the list of techniques.
     """
 
     lines: Lines = draft.DEFAULT
@@ -37,17 +32,11 @@ class View:
     layer: str = ""
     span: str = "step"
     goal: float | None = None
-    ack: int = 0
-    rev: int = 0
-    parts: set[str] = field(default_factory=set)
-    asked: int = 0
 
 
 def of(project: str) -> View:
     """The view of a project in this window."""
-    views: dict[str, Any] = st.session_state.setdefault("repair_views", {})
-    found: View = views.setdefault(project, View())
-    return found
+    return views.of("repair", project, View)
 
 
 def settle(client: Any, project: str, view: View, doc: Mapping[str, Any]) -> None:
@@ -67,13 +56,12 @@ def change(client: Any, project: str, view: View, lines: Lines) -> None:
     if view.place >= len(lines):
         view.place = len(lines) - 1
     clean = view.follows is not None and lines == view.follows
-    with contextlib.suppress(MixdownError):  # where another process writes, or the disk is full, the draft is this window's alone
-        client.keep_setting(_name(project), None if clean else draft.sent(lines))
+    views.keep(client, _name(project), None if clean else draft.sent(lines))
 
 
 def take(client: Any, project: str, view: View, doc: Any) -> bool:
     """The component's whole document; an older one than the last one taken changes nothing."""
-    if not isinstance(doc, Mapping) or not isinstance(doc.get("seq"), int) or doc["seq"] <= view.ack:
+    if not views.newer(view, doc):
         return False
     lines = draft.read(doc.get("lines"))
     if lines is None:

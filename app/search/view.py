@@ -1,15 +1,13 @@
 """What one window shows on the page Search, typed; the targets are also kept in the home, so that a reload finds them."""
 from __future__ import annotations
 
-import contextlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import streamlit as st
-
-from engine.errors import MixdownError
+from app import views
+from app.views import Draft
 
 LIMITS = ("drop", "size", "bops", "bits")
 AIMS = {"bops": "bops", "size": "size_bytes"}  # as the page calls what is made least → as the worker does
@@ -42,22 +40,17 @@ class Targets:
 
 
 @dataclass
-class View:
-    """The targets and what this window's component has; `wants` holds the parts that it asked for again."""
+class View(Draft):
+    """The targets, and what was done with them."""
 
     targets: Targets | None = None
-    ack: int = 0
-    rev: int = 0
-    parts: set[str] = field(default_factory=set)
     solved: Mapping[str, Any] | None = None  # what the exact answer was last asked for
     tried: dict[str, Any] = field(default_factory=dict)  # the move that was tried: its title and the line of history before it
 
 
 def of(project: str) -> View:
     """The view of a project in this window."""
-    views: dict[str, Any] = st.session_state.setdefault("search_views", {})
-    found: View = views.setdefault(project, View())
-    return found
+    return views.of("search", project, View)
 
 
 def usual(candidates: Sequence[str]) -> tuple[str, ...]:
@@ -78,14 +71,13 @@ def settle(client: Any, project: str, view: View, candidates: Sequence[str], uni
 
 def take(client: Any, project: str, view: View, doc: Any) -> bool:
     """The component's whole document; an older one than the last one taken changes nothing."""
-    if not isinstance(doc, Mapping) or type(doc.get("seq")) is not int or doc["seq"] <= view.ack:
+    if not views.newer(view, doc):
         return False
     targets = read(doc)
     if targets is None:
         return False
     view.ack, view.targets = doc["seq"], targets
-    with contextlib.suppress(MixdownError):  # where another process writes, the targets are this window's alone
-        client.keep_setting(_name(project), targets.to_doc())
+    views.keep(client, _name(project), targets.to_doc())
     return True
 
 

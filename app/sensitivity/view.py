@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
-import streamlit as st
+from app import views
 
 MODES = {"estimate": "Estimate", "one-on": "One-on", "one-off": "One-off", "cumulative": "Cumulative", "data-free": "Data-free"}
 EXACT = ("one-on", "one-off")
@@ -56,6 +55,4 @@ class View:
 
 def of(project: str) -> View:
     """The view of a project in this window."""
-    views: dict[str, Any] = st.session_state.setdefault("sensitivity_views", {})
-    found: View = views.setdefault(project, View())
-    return found
+    return views.of("sensitivity", project, View)

@@ -1,20 +1,18 @@
 """What one window shows on the page Train, typed; the settings are also kept in the home, so that a reload finds them."""
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import streamlit as st
-
+from app import views
 from app.train import settings
 from app.train.settings import Options
-from engine.errors import MixdownError
+from app.views import Draft
 
 
 @dataclass
-class View:
+class View(Draft):
     """The settings and what is looked at.
 
     Attributes:
@@ -23,9 +21,6 @@ class View:
         looked: whether the window has looked at all.
         over, count: what a search tries, and how many trainings it makes.
         trial: the chosen trial's number; -1 for the best.
-        ack, rev: what the component's documents are answered with.
-        parts: the hashes of static data that this window's component has.
-        asked: the worker process that was asked for the list of techniques.
     """
 
     options: Options = field(default_factory=dict)
@@ -34,17 +29,11 @@ class View:
     over: tuple[str, ...] = ("learning_rate", "range_rate")
     count: int = 8
     trial: int = -1
-    ack: int = 0
-    rev: int = 0
-    parts: set[str] = field(default_factory=set)
-    asked: int = 0
 
 
 def of(project: str) -> View:
     """The view of a project in this window."""
-    views: dict[str, Any] = st.session_state.setdefault("train_views", {})
-    found: View = views.setdefault(project, View())
-    return found
+    return views.of("train", project, View)
 
 
 def settle(client: Any, project: str, view: View, doc: Mapping[str, Any]) -> None:
@@ -64,8 +53,7 @@ def settle(client: Any, project: str, view: View, doc: Mapping[str, Any]) -> Non
 def change(client: Any, project: str, view: View, options: Mapping[str, Any]) -> None:
     """Other settings; where they are the recipe's, nothing needs to be kept."""
     view.options = dict(options)
-    with contextlib.suppress(MixdownError):  # where another process writes, or the disk is full, they are this window's alone
-        client.keep_setting(_name(project), None if view.options == view.follows else view.options)
+    views.keep(client, _name(project), None if view.options == view.follows else view.options)
 
 
 def put(client: Any, project: str, view: View, options: Mapping[str, Any]) -> None:
@@ -77,7 +65,7 @@ def put(client: Any, project: str, view: View, options: Mapping[str, Any]) -> No
 def take(client: Any, project: str, view: View, doc: Any) -> bool:
     """The form's whole document; an older one than the last one taken changes nothing. Other settings are another training: it
     begins at its start, and where an earlier one was ended is forgotten."""
-    if not isinstance(doc, Mapping) or not isinstance(doc.get("seq"), int) or doc["seq"] <= view.ack:
+    if not views.newer(view, doc):
         return False
     options = settings.read(doc.get("options"))
     if options is None:

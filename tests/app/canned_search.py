@@ -59,14 +59,18 @@ def _point(layers: list[dict[str, Any]], recipe: Any, held: list[str], drop: flo
             "boundaries": 0, "base": "w8a8", "layers": names, "measured": True, "why": why, "recipe": plain}
 
 
+LAST = 120  # pauses before the last point of a slow search: time enough to stop it, on a busy machine too
+
+
 def search(layers: list[dict[str, Any]], recipe: Any, precisions: list[str], given: dict[str, Any], pause: float, progress: Any,
            partial: Any) -> dict[str, Any]:
     """Four measured points, the third of them chosen; what is there is told after each."""
     found: list[dict[str, Any]] = []
     spent = {"measurements": 0, "known": 0, "network_runs": 0.0, "score_seconds": 0.1, "seconds": 1.0}
     for k in range(4):
-        time.sleep(pause)
-        progress(k / 4, f"Measuring recipe {k + 1}")
+        for _ in range(LAST if pause and k == 3 else 1):
+            time.sleep(pause)
+            progress(k / 4, f"Measuring recipe {k + 1}")
         wide = len(layers) * k // 3
         held = [precisions[0] if i < wide else precisions[-1] for i in range(len(layers))]
         found.append(_point(layers, recipe, held, 0.03 - 0.009 * k, f"Frontier {k + 1} of 4"))
