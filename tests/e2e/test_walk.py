@@ -29,7 +29,8 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     """What `make run` serves, with an empty home and the tour that offers itself."""
     monkeypatch.setenv("MIXDOWN_TOUR", "on")
     made = Server(tmp_path)
-    told = subprocess.run(["make", "--dry-run", "run", f"PORT={made.port}"], cwd=ROOT, capture_output=True, text=True, check=True)
+    command = ["make", "--no-print-directory", "--dry-run", "run", f"PORT={made.port}"]
+    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     words = shlex.split(told.stdout.strip().splitlines()[-1])
     assert words[0].endswith("streamlit"), told.stdout
     made.command = [sys.executable, "-m", "streamlit", *words[1:]]
