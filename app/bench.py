@@ -1,7 +1,8 @@
 """What a page needs to know about a project, gathered once per run; and the jobs that are still to be started.
 
 `load` reads, `ensure` starts what is missing. A result is looked up by verb and recipe, so asking again for
-what is known costs nothing, and a job that failed for a recipe is not started again by itself.
+what is known costs nothing, and a job that failed for a recipe is not started again by itself, unless it
+ended with the workbench: a server that was killed goes on where it was.
 """
 from __future__ import annotations
 
@@ -164,7 +165,7 @@ def wanted(bench: Bench) -> list[tuple[str, dict[str, Any]]]:
         job = bench.job(verb)
         if result is not None or (verb == "measure" and not measurable(bench)) or (verb == "layer" and not bench.inspected):
             continue
-        if job is not None and job.state != "done":
+        if job is not None and job.state != "done" and not job.interrupted:
             if job.state in STOPPED and verb != "layer":
                 break
             continue

@@ -47,7 +47,7 @@ def _finished(client: Any, job: Any, project: Any, named: bool) -> None:
 
 def details(client: Any, job: Any, project: Any) -> str:
     """What to copy; the worker's log only where it says more than the error does."""
-    return job_words.details(job, project, client.log_tail(job.project) if job.kind in ("Bug", "Stopped") else "")
+    return job_words.details(job, project, client.log_tail(job.project) if job.kind in ("Bug", "Stopped", "Interrupted") else "")
 
 
 def _show(page: str, project: str) -> None:

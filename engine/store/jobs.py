@@ -12,10 +12,10 @@ from typing import Any
 
 from engine.store.database import Database
 from engine.store.files import strict_json
-from engine.store.records import Job
+from engine.store.records import INTERRUPTED, Job
 
-INTERRUPTED = ("The workbench was stopped while {doing}. Nothing in the project was lost. "
-               "Start it again to go on.")
+_ENDED = ("The workbench was stopped while {doing}. Nothing in the project was lost. "
+          "Start it again to go on.")
 _DOING = {"open": "opening the model", "graph": "drawing the network", "float": "measuring the float model",
           "steps": "listing the techniques", "resolve": "resolving the recipe",
           "measure": "measuring", "calibrate": "calibrating", "layer": "looking at a layer",
@@ -118,12 +118,12 @@ class Jobs:
         """A job whose owner died can no longer finish: say so, once."""
         if not job.active or job.owner == process_token() or process_alive(job.owner):
             return job
-        error = INTERRUPTED.format(doing=doing(job.verb) if job.state == "running" else "this was waiting")
+        error = _ENDED.format(doing=doing(job.verb) if job.state == "running" else "this was waiting")
         if self._database.writer.other() is not None:  # the one who writes will note it; here it is only told
-            return replace(job, state="failed", error=error, kind="Stopped", eta=None)
+            return replace(job, state="failed", error=error, kind=INTERRUPTED, eta=None)
         with self._database.transaction() as c:
-            c.execute("UPDATE jobs SET state='failed', error=?, kind='Stopped', eta=NULL, updated=? "
-                      "WHERE id=? AND state IN ('queued','running')", (error, time.time(), job.id))
+            c.execute("UPDATE jobs SET state='failed', error=?, kind=?, eta=NULL, updated=? "
+                      "WHERE id=? AND state IN ('queued','running')", (error, INTERRUPTED, time.time(), job.id))
             row = c.execute("SELECT * FROM jobs WHERE id=?", (job.id,)).fetchone()
         return _job(row) if row else job
 

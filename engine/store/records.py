@@ -9,6 +9,9 @@ from typing import Any
 ACTIVE = ("queued", "running")
 
 
+INTERRUPTED = "Interrupted"  # the kind of a job whose owner, the workbench's process, died
+
+
 @dataclass(frozen=True)
 class Project:
     """One project: its model, data and choices; `sample` names the bundled sample it was made from, or is empty."""
@@ -71,6 +74,11 @@ class Job:
     created: float
     updated: float
     partial: Mapping[str, Any] | None = field(default=None, compare=False)
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether it ended with the workbench itself, for no fault of its own."""
+        return self.kind == INTERRUPTED
 
     @property
     def active(self) -> bool:

@@ -9,12 +9,13 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from app import job_runner, worker_process
+from app import bench, job_runner, worker_process
 from app.client import Client
 from app.samples import bundled_samples
 from app.worker_process import WorkerProcess
@@ -260,6 +261,10 @@ def test_a_killed_server_leaves_no_orphan_and_no_running_job(client: Client, pro
     assert gone(pid)
     job = client.job(number)
     assert job.state == "failed" and job.error.startswith("The workbench was stopped while measuring.")
+    found = replace(bench.load(client, project.id), recipe=SLOW, project=replace(project, evaluation=project.model))
+    assert ("measure", {"recipe": SLOW}) in bench.wanted(found), "it goes on by itself"
+    failed = [replace(j, kind="Bug") for j in found.jobs]
+    assert "measure" not in [verb for verb, _ in bench.wanted(replace(found, jobs=failed))], "what failed by itself does not"
 
 
 def test_a_server_that_ends_takes_its_workers_along(client: Client, project: Project) -> None:
