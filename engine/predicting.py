@@ -18,7 +18,7 @@ from engine.analysis.sensitivity.kinds import Question
 from engine.data import Dataset
 from engine.data.metrics import Metric
 from engine.errors import BadInput, nearest
-from engine.progress import Progress, part, silent
+from engine.progress import Making, Progress, part, silent
 from engine.ptq import unrounded
 from engine.quant.precision import Precision
 from engine.recipe import Recipe
@@ -76,6 +76,7 @@ class Predicting:
         self._ground = ground
         self._scores: dict[tuple[object, ...], Scores] = {}
         self._earlier: dict[int, Earlier | None] = {}
+        self._making = Making()
 
     def curve(self, recipe: Recipe, ask: Ask, progress: Progress = silent, partial: Partial | None = None) -> dict[str, Any]:
         """The curve for all recipes that differ from this one in precisions alone."""
@@ -110,15 +111,21 @@ class Predicting:
         return Bench(self._on_evaluation, self._ground.comparison, self._ground.content, self._ground.folder)
 
     def scores(self, recipe: Recipe, ask: Ask, progress: Progress = silent) -> Scores:
-        """The scores of this kind under the recipe's ranges, grids and steps (before any that rounds weights)."""
+        """The scores of this kind under the recipe's ranges, grids and steps (before any that rounds weights).
+
+        Raises:
+            Later: a job below the one that asks takes just these; it is run again when they are there.
+        """
         ground, recipe = self._ground, unrounded(recipe)
         some = ground.scoring.subset(ask.score_samples or SCORE_SAMPLES[ask.kind])
         key = (recipe.fingerprint(), ask.kind, ask.precisions, len(some))
-        if key not in self._scores:
+        if key in self._scores:
+            return self._scores[key]
+        with self._making.of(key, "Waits for the scores that are being taken"):
             sim, runner = ground.enter(recipe, some, part(progress, 0.0, 0.2))
             cells = ground.cells(recipe, Question(ask.precisions, "one-on", samples=len(some)), some) if ask.kind == "exact" else None
-            self._scores[key] = score(sim, ask.kind, ask.precisions, some, ground.metric, cells, runner.batch, part(progress, 0.2, 1.0))
-        return self._scores[key]
+            found = score(sim, ask.kind, ask.precisions, some, ground.metric, cells, runner.batch, part(progress, 0.2, 1.0))
+        return self._scores.setdefault(key, found)
 
     def _past(self, recipe: Recipe) -> list[Measured]:
         """Every measurement ever made that belongs to this curve; each report is read once."""

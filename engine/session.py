@@ -310,6 +310,7 @@ class Session:
     def _predictions(self, progress: Progress) -> Predicting:
         if self._predicting is None:
             comparison, _ = self._compare(progress)
+        if self._predicting is None:  # still: another job may have run meanwhile, and its scores are to be kept
             self._predicting = predicting_of(self, comparison, self._scores, self._cache, lambda: self.reports())
         return self._predicting
 

@@ -6,7 +6,7 @@ in:   {"id": 7, "verb": "measure", "args": {...}}   {"cancel": 7}   {"quit": tru
 out:  {"event": "ready", "pid": ...}   and for each id: started, progress, partial, then result or error.
 
 One job at a time. What a person waits for (`worker_inbox.QUICK`) goes first, and runs between the batches of a long job, which
-then goes on; a newer `measure` or `resolve` supersedes an older unfinished one.
+then goes on; a newer `measure`, `resolve` or `solve` supersedes an older unfinished one.
 The process ends with its stdin, and with the process that started it: there are no orphans.
 """
 from __future__ import annotations

@@ -17,9 +17,9 @@ from engine.worker_protocol import Channel
 
 MAX_COMMAND = 4_000_000
 SUPERSEDED = "superseded by a newer one"
-SUPERSEDING = ("measure", "resolve")
+SUPERSEDING = ("measure", "resolve", "solve")
 # What a person waits for, the quickest first: these go before all other verbs, and run between the batches of those.
-QUICK = {"open": 0, "steps": 0, "resolve": 0, "layer": 1, "measure": 2}
+QUICK = {"open": 0, "steps": 0, "resolve": 0, "layer": 1, "measure": 2, "solve": 3}
 LAST = 9
 _GRACE = 0.5
 

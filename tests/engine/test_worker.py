@@ -148,6 +148,22 @@ def test_an_edit_is_measured_during_a_long_job_which_then_goes_on(pipe: Pipe) ->
     assert sweep["value"]["sum"] == sum(range(60)), "as if nothing had come between"
 
 
+def test_a_slider_is_answered_during_a_long_job(pipe: Pipe) -> None:
+    """The proven answer to a budget passes what is long; a measurement passes it; a newer budget makes the older one needless."""
+    pipe.send(job(1, "sensitivity", FAST, precisions=["w8a8"]))
+    pipe.until("progress", 1)
+    pipe.send(job(2, "solve", SLOW, precisions=["w8a8", "w4a8"], max_size=0.3))
+    pipe.until("progress", 2)
+    pipe.send(job(3, "solve", FAST, precisions=["w8a8", "w4a8"], max_size=0.2), job(4, "measure", FAST))
+    events = pipe.until("result", 1)
+    ends = [(e["id"], e["event"]) for e in events if e["event"] in ("result", "error")]
+    assert ends == [(4, "result"), (2, "error"), (3, "result"), (1, "result")] or ends == [
+        (2, "error"), (4, "result"), (3, "result"), (1, "result")]
+    assert next(e["message"] for e in events if e["event"] == "error").startswith("superseded")
+    assert next(e["value"] for e in events if e["event"] == "result" and e["id"] == 3)["asked"] == {"max_size": 0.2}
+    assert events[-1]["value"]["sum"] == sum(range(60)), "as if nothing had come between"
+
+
 def test_what_passes_a_long_job_is_not_its_pace(monkeypatch: pytest.MonkeyPatch) -> None:
     clock, sent = [100.0], []
 

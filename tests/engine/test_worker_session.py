@@ -75,6 +75,26 @@ def test_edits_during_a_sweep_are_measured_at_once_and_the_sweep_ends_as_if_alon
     assert sweep["rankings"] == alone["rankings"]
 
 
+def test_budgets_are_solved_during_a_search_as_if_alone(pipe: Pipe, session: Session) -> None:
+    """The search's own scores serve; while they are being taken, a solve over the same ones waits for them."""
+    asked: dict[str, Any] = {"recipe": BASE, "precisions": ["w8a16", "w8a8", "w4a8"], "score_samples": 16}
+    search = {**asked, "max_drop": 0.02, "samples": 64, "points": 2, "rounds": 2}
+    pipe.send({"id": 2, "verb": "search", "args": search})
+    events = pipe.until("progress", 2)
+    solved = []
+    for i, size in enumerate((0.4, 0.36, 0.33)):
+        pipe.send({"id": 10 + i, "verb": "solve", "args": asked | {"max_size": size}})
+        events += pipe.until("result", 10 + i)
+        solved.append(events[-1]["value"])
+    found = pipe.until("result", 2)[-1]["value"] if not any(e["event"] == "result" and e["id"] == 2 for e in events) else next(
+        e["value"] for e in events if e["event"] == "result" and e["id"] == 2)
+    alone = [session.solve(asked["precisions"], Recipe(), score_samples=16, max_size=size) for size in (0.4, 0.36, 0.33)]
+    assert [s["layers"] for s in solved] == [s["layers"] for s in alone]
+    given = {k: v for k, v in search.items() if k not in ("recipe", "precisions")}
+    again = session.search_report(asked["precisions"], Recipe(), **given)
+    assert [(p["kl"], p["size_bytes"]) for p in found["tried"]] == [(p["kl"], p["size_bytes"]) for p in again["tried"]]
+
+
 def test_during_a_diagnosis_and_a_calibration_too(pipe: Pipe, session: Session) -> None:
     longer = Recipe().set("calibration.samples", 500).to_yaml()
     pipe.send(job(2, "diagnose", BASE), job(3, "calibrate", longer))

@@ -67,6 +67,12 @@ class TinySession:
             total += i
         return {"sum": total}
 
+    def solve(self, precisions: list[str], recipe: Recipe, max_score: float | None, progress: Progress, **given: Any) -> dict[str, Any]:
+        for i in range(5 if str(recipe.precision) == "w8a8" else 3000):
+            time.sleep(0.02)
+            progress(0.5, f"solving {i}")
+        return {"score": max_score, "asked": given}
+
     def layer_facts(self, recipe: Recipe, name: str, progress: Progress) -> dict[str, Any]:
         if name == "bug":
             raise KeyError(name)
