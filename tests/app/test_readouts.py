@@ -36,6 +36,7 @@ class FakeJob:
     kind: str = ""
     error: str = ""
     partial: dict[str, Any] | None = None
+    interrupted: bool = False
 
 
 def make(recipe: str = TEXT, **changes: Any) -> Bench:
