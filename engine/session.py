@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from engine.analysis.consequences import consequences, moved_recipe
 from engine.analysis.facts import data_facts, metric_facts, model_facts
 from engine.analysis.graph_drawing import drawing
 from engine.analysis.layer_facts import layer_facts
@@ -33,6 +34,7 @@ from engine.answering import Answering, answering_of
 from engine.data import Dataset, load_data
 from engine.data.metrics import Metric, resolve_metric
 from engine.errors import BadInput
+from engine.foreseeing import Foreseeing
 from engine.graph import Model, load_model
 from engine.predicting import Predicting, Reports, curve_asked, predicting_of
 from engine.progress import Progress, part, silent
@@ -43,6 +45,7 @@ from engine.recipe import Recipe
 from engine.repairing import repairing_of
 from engine.room import Room
 from engine.rooms import Rooms
+from engine.search_bench import output_kl
 from engine.searching import found_recipe, searching_of
 from engine.sim.kept_cuts import BUDGET, KeptCuts
 from engine.sim.quantization import FLOAT
@@ -87,6 +90,7 @@ class Session:
         self._rooms = Rooms(self.model, self.calibration, cache, strict, base, self.training)
         self._comparison: Comparison | None = None
         self._kept, self._noise = KeptCuts(kept_bytes), LayerNoise()
+        self._foreseeing = Foreseeing()
         self._ranging = Ranging(self._room, self.calibration, self.evaluation)
         self._answering: Answering | None = None
         self._predicting: Predicting | None = None
@@ -117,7 +121,16 @@ class Session:
     def resolve(self, recipe: Recipe, progress: Progress = silent) -> dict[str, Any]:
         """What follows from the recipe alone, without running anything."""
         room = self._rooms.sketch(recipe, progress)
-        return resolved(room.enter(recipe), room.state(recipe))
+        return resolved(room.enter(recipe), room.state(recipe)) | {"foresight": self._foreseeing.of(room, recipe)}
+
+    def ahead(self, recipe: Recipe, moves: Mapping[str, str], progress: Progress = silent) -> dict[str, Any]:
+        """What moves would bring with them: layers and tensors that follow, changes of type, cost, and what `strict` would refuse.
+
+        `moves`: layer → precision, `base` or `float`; the key `base` moves the base. See `engine.analysis.consequences`.
+        """
+        room = self._rooms.sketch(recipe, progress)
+        sim = room.enter(recipe)
+        return consequences(sim, sim.moved(moved_recipe(sim, recipe, moves)))
 
     def float_value(self, progress: Progress = silent) -> dict[str, Any]:
         """The float model's score with its interval."""
@@ -297,7 +310,7 @@ class Session:
         places = {layer.name: layer.output for layer in sim.model.layers}
         sqnr = self._noise.sqnr(run, floats, comparison.data, runner.batch, places, part(progress, 0.9, 1.0))
         extra = {"seconds": time.perf_counter() - begin, "steps": [s.to_json() for s in room.reports], "notes": list(self.notes),
-                 "content": list(self.content()), "kept_cuts": self._kept.facts()}
+                 "content": list(self.content()), "kept_cuts": self._kept.facts(), "kl": output_kl(comparison, comparison.float_outputs(), outputs)}
         whole = report(self.model, sim, recipe, metric.name, found, sqnr, extra)
         answers = self._answers().keep(recipe, comparison, outputs, whole)
         return whole | {"per_class": self._answers().classes(comparison, answers)}, outputs

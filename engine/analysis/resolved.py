@@ -7,6 +7,7 @@ from engine.analysis.report import layer_rows
 from engine.quant.precision import Float
 from engine.recipe import Recipe
 from engine.sim.quantsim import QuantSim
+from engine.targets import Plan
 from engine.targets.cost import cost_of
 
 
@@ -21,7 +22,7 @@ def resolved(sim: QuantSim, state: str) -> dict[str, Any]:
         "layers": layer_rows(sim, cost),
         "cost": cost.to_json(),
         "boundaries": len(sim.plan.boundaries),
-        "changes": changes(sim),
+        "changes": changes(sim.plan),
         "options": options(sim, sim.recipe),
         "tensors": tensors(sim, state),
         "groups": [sorted(group) for group in sim.placement.groups],
@@ -31,10 +32,10 @@ def resolved(sim: QuantSim, state: str) -> dict[str, Any]:
     }
 
 
-def changes(sim: QuantSim) -> list[dict[str, str]]:
+def changes(plan: Plan) -> list[dict[str, str]]:
     """Every boundary: the tensor, both types, and the node that reads or makes it in the other one."""
     return [{"tensor": b.tensor, "from": str(b.from_type), "to": str(b.to_type), "reader": b.reader, "writer": b.writer}
-            for b in sim.plan.boundaries]
+            for b in plan.boundaries]
 
 
 def options(sim: QuantSim, recipe: Recipe) -> dict[str, dict[str, str]]:

@@ -60,9 +60,9 @@ def cost_of(model: Model, plan: Plan) -> Cost:
     counted: set[str] = set()
     by_name = {entry.name: entry for entry in plan.layers}
     layers = tuple(_layer_cost(layer, by_name[layer.name], plan.weights, counted) for layer in model.layers)
-    outside = [name for name in _float_initializers(model) if name not in counted]
+    outside = [name for name in float_initializers(model) if name not in counted]
     other = sum(_bytes(model, name, plan.weights) for name in outside)
-    other_fp32 = sum(4 * _count(model, name) for name in outside)
+    other_fp32 = sum(4 * values_of(model, name) for name in outside)
     return Cost(
         layers,
         sum(c.size_bytes for c in layers) + other,
@@ -79,7 +79,7 @@ def _layer_cost(
 ) -> LayerCost:
     own = [name for name in layer.weights if name not in counted]
     counted.update(layer.weights)
-    values = layer.params - _bias_count(layer)
+    values = layer.params - bias_count(layer)
     bits = entry.precision.weights.bits
     size = fp32 = 0
     if own:
@@ -87,15 +87,16 @@ def _layer_cost(
         fp32 = values * 4
     if layer.bias is not None and layer.bias not in counted:
         counted.add(layer.bias)
-        size += _bias_count(layer) * 4
-        fp32 += _bias_count(layer) * 4
+        size += bias_count(layer) * 4
+        fp32 += bias_count(layer) * 4
     activation_bits = entry.precision.activations.bits
     return LayerCost(
         layer.name, size, fp32, layer.macs, layer.macs * bits * activation_bits, layer.macs * FP32_BITS**2
     )
 
 
-def _bias_count(layer: Layer) -> int:
+def bias_count(layer: Layer) -> int:
+    """Values of a layer's bias."""
     if layer.bias is None:
         return 0
     return layer.params - math.prod(layer.weight_shape) if len(layer.weights) == 1 else 0
@@ -104,16 +105,22 @@ def _bias_count(layer: Layer) -> int:
 def _encoding_bytes(layer: Layer, plan: WeightPlan | None) -> int:
     if plan is None or not isinstance(plan.dtype, Int):
         return 0
+    scales, zeros = encoding_form(layer, plan)
+    return scales * 4 + (math.ceil(scales * plan.dtype.bits / 8) if zeros else 0)
+
+
+def encoding_form(layer: Layer, plan: WeightPlan) -> tuple[int, bool]:
+    """How many scales the encoding of a layer's weight has, and whether each has a zero point."""
     scales = 1
     if isinstance(plan.granularity, PerChannel):
         scales = layer.weight_shape[plan.granularity.axis]
     elif isinstance(plan.granularity, PerBlock):
         scales = math.ceil(math.prod(layer.weight_shape) / plan.granularity.size)
-    zero_bits = plan.dtype.bits if plan.symmetry == "asymmetric" else 0
-    return scales * 4 + math.ceil(scales * zero_bits / 8)
+    return scales, plan.symmetry == "asymmetric"
 
 
-def _float_initializers(model: Model) -> list[str]:
+def float_initializers(model: Model) -> list[str]:
+    """The parameters of a graph by name."""
     return [
         name
         for name, value in model.graph.initializers.items()
@@ -121,7 +128,8 @@ def _float_initializers(model: Model) -> list[str]:
     ]
 
 
-def _count(model: Model, name: str) -> int:
+def values_of(model: Model, name: str) -> int:
+    """How many values an initializer holds."""
     value = model.graph.initializers[name]
     assert value.const_value is not None
     return math.prod(int(d) for d in value.const_value.shape.numpy())
@@ -130,4 +138,4 @@ def _count(model: Model, name: str) -> int:
 def _bytes(model: Model, name: str, weights: Mapping[str, WeightPlan]) -> int:
     plan = weights.get(name)
     bits = plan.dtype.bits if plan is not None else FP32_BITS
-    return math.ceil(_count(model, name) * bits / 8)
+    return math.ceil(values_of(model, name) * bits / 8)

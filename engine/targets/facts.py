@@ -104,12 +104,15 @@ class Target:
         )
 
     def raised_weights(self, precision: Precision, op_type: str, kind: str = "") -> DataType | None:
-        """The nearest weight type with at least as many bits that is legal beside these activations (DESIGN, rule 4)."""
-        bits = precision.weights.bits
+        """The nearest weight type with at least as many bits that is legal beside these activations (DESIGN, rule 4).
+
+        Of equal bits a float counts as more than an integer, so that two layers with one weight cannot raise it in turns for ever.
+        """
+        least = _type_order(precision.weights)
         fitting = [
             p.weights
             for p in self.legal(op_type, kind)
-            if p.activations == precision.activations and p.weights.bits >= bits
+            if p.activations == precision.activations and _type_order(p.weights) >= least
         ]
         return min(fitting, key=_type_order, default=None)
 

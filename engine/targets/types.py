@@ -38,7 +38,7 @@ def decide_tensors(
 ) -> dict[str, Decision]:
     """The type of every tensor with a slot; those that nothing quantizes have fp32."""
     asked = asked_of_tensors(model, target, placement, requests)
-    sets = _sharing(placement)
+    sets = sharing(placement)
     found: dict[str, Decision] = {}
     for members in sets.values():
         decision = (
@@ -54,7 +54,7 @@ def decide_tensors(
     }
 
 
-def _sharing(placement: Placement) -> dict[str, list[str]]:
+def sharing(placement: Placement) -> dict[str, list[str]]:
     """Rule 3: head → the tensors that share its type, those without an encoding left out."""
     head = {name: min(group) for group in placement.groups for name in group}
     found: dict[str, list[str]] = {}

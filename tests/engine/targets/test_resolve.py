@@ -231,6 +231,15 @@ def test_a_shared_weight_is_raised_for_all_its_readers() -> None:
     assert [str(layer.precision) for layer in result.layers] == ["w8a8", "w8a16", "w8a8", "w8a8"]
 
 
+@pytest.mark.timeout(60)
+def test_a_weight_shared_by_an_integer_and_a_float_layer_is_not_raised_in_turns_for_ever() -> None:
+    model = build(["a = Conv(x, w) -> h", "b = Conv(h, w) -> y"], IMAGE, ["y"], {"w": SQUARE})
+    result = plan(model, "generic", layers={"a": "w8a8", "b": "fp16"})
+    assert [(str(layer.precision), layer.legal) for layer in result.layers] == [("wfp16a8", False), ("fp16", True)]
+    with pytest.raises(IllegalPrecision, match="b asks for fp16"):
+        plan(model, "generic", strict=True, layers={"a": "w8a8", "b": "fp16"})
+
+
 def test_onnxruntime_runs_weight_only_matmuls_and_says_why() -> None:
     model = build(["m = MatMul(x, w) -> y"], {"x": (2, 8)}, ["y"], {"w": (8, 8)})
     assert plan(model, "onnxruntime", precision="fp32", layers={"m": "w4afp32"}).layer("m").legal
