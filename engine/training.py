@@ -16,6 +16,7 @@ from engine.sim.calibration import Samples
 from engine.sim.quantsim import QuantSim
 
 FOLDER = "training"
+FORMAT = 2  # of the state that is kept: one of another format is no start for a run
 
 
 @technique("qat", Qat, looks_at="training")
@@ -31,7 +32,7 @@ def qat(sim: QuantSim, data: Samples | None, config: Qat, progress: Progress) ->
 
 def run_key(sim: QuantSim, data: Dataset, config: Qat) -> str:
     """Names what a run depends on. Where it is stopped does not count: a run that goes further goes on from there."""
-    digest = hashlib.sha256(f"{replace(config, stop_after=0)}|{data.sha256}|{_content(sim.model)}".encode())
+    digest = hashlib.sha256(f"{FORMAT}|{replace(config, stop_after=0)}|{data.sha256}|{_content(sim.model)}".encode())
     for name, encoding in sorted({**sim.quantization.activations, **sim.quantization.constants}.items()):
         digest.update(f"{name}={encoding.key()}".encode())
     return digest.hexdigest()[:24]

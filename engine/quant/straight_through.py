@@ -26,6 +26,7 @@ class FakeQuantize(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, scale: Tensor, zero: Tensor, qmin: int, qmax: int, inner: bool) -> Tensor:
+        x = x.contiguous()  # a layout of its own would be copied by each sum of the backward
         y = torch.div(x, scale).round_()
         if zero.dim() == 0:
             ctx.codes = (qmin - float(zero), qmax - float(zero))
@@ -42,6 +43,7 @@ class FakeQuantize(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, scale, zero, y = ctx.saved_tensors
+        grad = grad.contiguous()
         for_scale, for_zero = ctx.needs_input_grad[1:3]
         through = _through(grad, x, scale, *ctx.codes)
         to_scale = to_zero = None
@@ -77,7 +79,7 @@ class PassThrough(torch.autograd.Function):
     """`apply(x, value, slope)`: `value`, bit by bit, with a gradient of `slope` times its own for `x` (of the same shape)."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, value: Tensor, slope: float) -> Tensor:
+    def forward(ctx: Any, x: Tensor, value: Tensor, slope: float | Tensor) -> Tensor:
         ctx.slope = slope
         return value.view_as(value)
 

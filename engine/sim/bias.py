@@ -29,7 +29,7 @@ class BiasEncoding(Encoding):
     def quantize(self, x: Tensor) -> Tensor:
         """int32 codes; float64 inside, because float32 cannot count to 2^31."""
         assert self.scale is not None
-        return torch.round(x.double() / self.scale.double()).clamp(-INT32_MAX - 1, INT32_MAX).to(torch.int32)
+        return _codes(x, self.scale).to(torch.int32)
 
     def dequantize(self, q: Tensor) -> Tensor:
         """The float32 values of the codes."""
@@ -70,12 +70,25 @@ def _layer_bias(
         or not isinstance(weight.granularity, PerTensor | PerChannel)
     ):
         return None
-    bias = torch.from_numpy(np.array(model.constant(layer.bias), dtype=np.float32))
-    least = bias.abs().double() / (INT32_MAX * source.scale.double())
-    least = least.max() if weight.scale.dim() == 0 else least.reshape(weight.scale.shape)
-    scale = torch.maximum(weight.scale.double(), least).float()
+    scale = widened(weight.scale, source.scale, torch.from_numpy(np.array(model.constant(layer.bias), dtype=np.float32)))
     if not torch.equal(scale, weight.scale):
         weight = dataclasses.replace(weight, scale=scale)
     granularity = PerChannel(0) if weight.scale is not None and weight.scale.dim() else PerTensor()
     zero = torch.zeros_like(scale, dtype=torch.int32)
     return weight, BiasEncoding(Int(16), granularity, None, scale * source.scale, zero)
+
+
+def widened(weight: Tensor, source: Tensor, bias: Tensor) -> Tensor:
+    """The weight's scale (float32, of its shape), enlarged where the bias would overflow int32; `source` is the input's scale."""
+    least = bias.abs().double() / (INT32_MAX * source.double())
+    least = least.max() if weight.dim() == 0 else least.reshape(weight.shape)
+    return torch.maximum(weight.double(), least).float()
+
+
+def rounded(bias: Tensor, scale: Tensor) -> Tensor:
+    """The float32 values of the int32 codes of a bias; float64 inside, because float32 cannot count to 2^31."""
+    return (_codes(bias, scale) * scale.double()).float()
+
+
+def _codes(bias: Tensor, scale: Tensor) -> Tensor:
+    return torch.round(bias.double() / scale.double()).clamp(-INT32_MAX - 1, INT32_MAX)

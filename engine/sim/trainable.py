@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,12 +20,13 @@ import torch
 from torch import Tensor, nn
 
 from engine.errors import BadInput
-from engine.graph.layers import constant_shape
+from engine.graph.layers import Layer, constant_shape
 from engine.quant.encoding import Encoding
-from engine.sim.quantization import Quantization
-from engine.sim.quantizer_module import Quantizer, Ranges
+from engine.quant.straight_through import PassThrough
+from engine.sim.bias import rounded, widened
+from engine.sim.quantizer_module import Numbers, Quantizer, Quantizers, Ranges
 from engine.sim.quantsim import QuantSim
-from engine.sim.torch_executor import TorchExecutor
+from engine.sim.torch_executor import Hook, TorchExecutor
 
 # Never trained: statistics, bounds, sizes.
 FIXED_INPUTS = {"BatchNormalization": (3, 4), "Clip": (1, 2), "Resize": (1, 2), "Pad": (2,), "Pow": (1,)}
@@ -35,7 +37,7 @@ class QuantModule(nn.Module):
 
     Attributes:
         weights: trainable initializers by name: layer weights, biases, norm parameters, learned embeddings and positions.
-        quantizers: one for each encoding of the simulation; tensors that are tied share one.
+        quantizers: one for each encoding of the simulation; tensors that are tied share one. Their numbers are two parameters.
     """
 
     def __init__(self, sim: QuantSim, ranges: Ranges = "lsq", device: str | torch.device = "cpu") -> None:
@@ -48,8 +50,11 @@ class QuantModule(nn.Module):
         self.weights = nn.ParameterList([nn.Parameter(parameters[name].clone()) for name in self._names])
         for name, weight in zip(self._names, self.weights, strict=True):
             parameters[name] = weight
-        self._quantizer_of = _quantizers(sim, ranges, self.executor.interpreter.device)
-        self.quantizers = nn.ModuleList(dict.fromkeys(self._quantizer_of.values()))  # a list: tensor names may hold dots
+        of = _quantizers(sim, ranges)
+        self.quantizers = Quantizers(tuple(dict.fromkeys(of.values())), self.executor.interpreter.device)
+        place = {quantizer: i for i, quantizer in enumerate(self.quantizers.all)}
+        self._place = {name: place[quantizer] for name, quantizer in of.items()}
+        self._biases = _biases(sim)
 
     def forward(self, watch: Sequence[str] = (), **feeds: Tensor) -> dict[str, Tensor]:
         """Outputs, and watched tensors as their readers see them, by name; `feeds` are the model's inputs by name."""
@@ -57,7 +62,27 @@ class QuantModule(nn.Module):
 
     def run(self, feeds: Mapping[str, Tensor], watch: Sequence[str] = ()) -> dict[str, Tensor]:
         """`forward` for inputs whose names are no Python names."""
-        return self.executor.interpreter.run(feeds, tuple(dict.fromkeys((*self.output_names, *watch))), self._quantizer_of)
+        wanted = tuple(dict.fromkeys((*self.output_names, *watch)))
+        return self.executor.interpreter.run(feeds, wanted, self._hooks())
+
+    def _hooks(self) -> dict[str, Hook]:
+        """What each quantized tensor goes through in one run: its ranges are computed once, and each weight is rounded once."""
+        numbers, biases = self._numbers()
+        hooks: dict[str, Hook] = {name: partial(self.quantizers.all[i], numbers=numbers[i]) for name, i in self._place.items()}
+        return hooks | {name: partial(_round_bias, scale=scale) for name, scale in biases.items()}
+
+    def _numbers(self) -> tuple[list[Numbers | None], dict[str, Tensor]]:
+        """Scales and zero points of the quantizers, and the scales of int32 biases, for which a weight's scale may be enlarged."""
+        numbers, biases = self.quantizers.numbers(), dict[str, Tensor]()
+        for layer in self._biases:
+            weight, source = numbers[self._place[layer.weight]], numbers[self._place[layer.reads[0]]]
+            if weight is None or source is None or layer.bias is None:
+                continue
+            value = self.executor.interpreter.parameters[layer.bias]
+            wide = widened(weight[0].detach(), source[0].detach(), value.detach())
+            numbers[self._place[layer.weight]] = torch.where(wide > weight[0], wide, weight[0]), weight[1]
+            biases[layer.bias] = wide * source[0].detach()
+        return numbers, biases
 
     def groups(self, learning_rate: float, range_rate: float, weight_decay: float = 0.0) -> list[dict[str, Any]]:
         """Parameter groups for a torch optimizer: decay on weight matrices alone, none on biases, norms and ranges."""
@@ -74,13 +99,11 @@ class QuantModule(nn.Module):
         return {name: weight.detach().cpu().numpy().copy() for name, weight in zip(self._names, self.weights, strict=True)}
 
     def encodings(self) -> dict[str, Encoding]:
-        """The encoding of every quantized tensor and initializer; forward uses exactly these numbers."""
-        return {name: quantizer.encoding() for name, quantizer in self._quantizer_of.items()}
-
-    def quantization(self, sim: QuantSim) -> Quantization:
-        """The encodings in the form that executors take; biases are float."""
-        found, activations = self.encodings(), sim.quantization.activations
-        return Quantization({n: e for n, e in found.items() if n in activations}, {n: e for n, e in found.items() if n not in activations})
+        """The encoding of every quantized tensor and initializer but int32 biases, which follow from them; forward uses exactly these."""
+        with torch.no_grad():
+            numbers, _ = self._numbers()
+        found = [quantizer.encoding(own) for quantizer, own in zip(self.quantizers.all, numbers, strict=True)]
+        return {name: found[i] for name, i in self._place.items()}
 
     def commit(self, sim: QuantSim) -> None:
         """Puts the trained weights and encodings into `sim`, whose graph must be the one that this module was made from."""
@@ -105,7 +128,7 @@ def trainable(graph: ir.Graph) -> Iterable[str]:
             yield name
 
 
-def _quantizers(sim: QuantSim, ranges: Ranges, device: torch.device) -> dict[str, Quantizer]:
+def _quantizers(sim: QuantSim, ranges: Ranges) -> dict[str, Quantizer]:
     """The quantizer of every tensor and initializer that has one."""
     quantization = sim.quantization
     found: dict[str, Quantizer] = {}
@@ -113,11 +136,21 @@ def _quantizers(sim: QuantSim, ranges: Ranges, device: torch.device) -> dict[str
     for name, encoding in quantization.activations.items():
         group = sim.plan.activations[name].tied or name
         if group not in tied:
-            tied[group] = Quantizer(encoding, ranges, math.prod(sim.model.shapes.get(name, ())), device)
+            tied[group] = Quantizer(encoding, ranges, math.prod(sim.model.shapes.get(name, ())))
         found[name] = tied[group]
     for name, encoding in quantization.constants.items():
         shape = constant_shape(sim.model.graph.initializers[name])
-        found[name] = Quantizer(encoding, _of_weights(ranges), math.prod(shape), device)
+        found[name] = Quantizer(encoding, _of_weights(ranges), math.prod(shape))
+    return found
+
+
+def _biases(sim: QuantSim) -> tuple[Layer, ...]:
+    """The layers whose bias is int32 under the recipe."""
+    return tuple(layer for layer in sim.model.layers if layer.bias in sim.quantization.biases)
+
+
+def _round_bias(x: Tensor, scale: Tensor) -> Tensor:
+    found: Tensor = PassThrough.apply(x, rounded(x.detach(), scale), 1.0)
     return found
 
 

@@ -127,3 +127,16 @@ def test_training_after_rounding_follows_the_float_model_and_starts_where_roundi
     plain = session._rooms.room(Recipe.parse({**base, "steps": ["fold_batch_norm"]})).sim.model
     for layer in plain.layers:
         assert np.array_equal(reference.constant(layer.weight), plain.constant(layer.weight))
+
+
+def test_a_training_with_int32_biases_exports_what_was_measured(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    data = Dataset("tiny", {"x": generator.normal(size=(64, 3, 12, 12)).astype(np.float32)})
+    session = Session(from_proto(conv_net(3), "net"), data, data, cache=tmp_path / "cache")
+    steps = ["fold_batch_norm", {"qat": {"epochs": 2, "batch": 16, "learning_rate": 3e-3}}]
+    wanted = Recipe.parse({"mixdown": 1, "target": "generic", "precision": "w4a8", "bias": "int32", "steps": steps})
+    found = session.measure(wanted)
+    assert found["steps"][-1]["training"]["best"] >= 1
+    session.export(wanted, tmp_path / "out")
+    parity = next(p for p in session.verify(tmp_path / "out")["parity"] if p["optimizations"] is False)
+    assert parity["max_lsb"] <= 1 and parity["agreement"] == 1.0

@@ -131,6 +131,37 @@ def test_tied_tensors_share_a_quantizer() -> None:
     assert all(len({of[name].key() for name in names}) == 1 for names in tied)
 
 
+@pytest.mark.parametrize("large", [False, True])
+def test_an_int32_bias_is_the_same_number_in_training_evaluation_and_file(large: bool) -> None:
+    """`large`: biases that would overflow at the weight's own scale, which is then enlarged in training too."""
+    data = Dataset("tiny", {"x": np.random.default_rng(0).normal(size=(64, 3, 12, 12)).astype(np.float32)})
+    sim = QuantSim(from_proto(conv_net(3), "net"), Recipe.parse({"mixdown": 1, "target": "generic", "precision": "w8a8", "bias": "int32"}))
+    apply_steps(sim, data)
+    layer = next(la for la in sim.model.layers if la.bias)
+    assert layer.bias
+    if large:
+        sim.model.set_constant(layer.weight, sim.model.constant(layer.weight) * np.float32(1e-9))
+        sim.model.set_constant(layer.bias, np.full_like(sim.model.constant(layer.bias), 3000.0))
+        sim.graph_changed()
+    sim.calibrate(data)
+    own = sim.moved(sim.recipe.set("bias", "float")).quantization.constants[layer.weight]
+    assert (sim.quantization.constants[layer.weight].key() != own.key()) == large, "the scale is enlarged where it must be"
+    module, feeds = trained(sim, data), data.batch(0, 64)
+    with torch.no_grad():
+        seen = module.run({"x": torch.from_numpy(feeds["x"])}, [la.bias for la in sim.model.layers if la.bias])
+    wanted, constants = module.encodings(), module.constants()
+    module.commit(sim)
+    assert {n: e.key() for n, e in {**sim.quantization.activations, **sim.quantization.constants}.items()} == \
+        {n: e.key() for n, e in wanted.items()}
+    assert len(sim.quantization.biases) >= 3
+    for name, encoding in sim.quantization.biases.items():
+        bias = torch.from_numpy(constants[name])
+        assert torch.equal(seen[name], encoding.fake_quantize(bias)), "bit by bit"
+        assert large or not torch.equal(seen[name], bias), "it was rounded"
+    step = float(sim.quantization.activations["logits"].scale)  # type: ignore[arg-type]
+    assert np.abs(sim.run(feeds)["logits"] - seen["logits"].numpy()).max() <= 1.5 * step
+
+
 def _groups(sim: QuantSim) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for name, plan in sim.plan.activations.items():
