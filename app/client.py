@@ -20,6 +20,7 @@ from engine.recipe import Recipe
 from engine.report import from_results, render
 from engine.store import HistoryLine, Job, Project, Run, Slots, Store, default_home
 from engine.store.bundle import export_project, import_project
+from engine.store.latency_file import read_table, write_table
 
 UPLOAD_LIMIT = 2_000_000_000
 TARGET = "htp_v73"
@@ -106,6 +107,15 @@ class Client:
     def rename_project(self, project: str, name: str) -> Project:
         """Gives a project another name."""
         return self._store.projects.update(project, name=name)
+
+    def latency(self, project: str) -> str:
+        """The project's table of latencies as CSV; empty where it has none."""
+        return read_table(self._store.projects.folder(project))
+
+    def keep_latency(self, project: str, text: str) -> None:
+        """Puts a table that was checked in the place of the one before; an empty text removes it."""
+        self._store.lock.require()
+        write_table(self._store.projects.folder(project), text)
 
     def duplicate_project(self, project: str, name: str | None = None) -> Project:
         """A copy with its own history."""
@@ -318,7 +328,7 @@ class Client:
             if known is None:
                 raise BadInput("this mix was neither measured nor resolved yet: press Measure, then open the report")
             found = {"model": (self.latest(project, "open") or {}).get("model"), "recipe": Recipe.from_yaml(recipe).to_dict()} | known
-        more.setdefault("repair", self.latest(project, "repair", recipe))
+        more.setdefault("repair", self.latest(project, "repair", recipe) or self.latest(project, "train", recipe))
         return render(from_results(found, recipe, self.export_path(project, export) if export else None, **more))
 
     def _moved(self, project: str, line: HistoryLine) -> HistoryLine:

@@ -16,6 +16,7 @@ recipe = Recipe.from_yaml('''{recipe}''')
 session = Session(load_model({model!r}){data})
 {call}
 """
+NAMES = {"kind": "scores", "max_latency_us": "max-latency"}  # of the search's arguments on the command line, where they differ
 _INSPECT = """from engine import load_model
 from engine.analysis.facts import model_facts
 
@@ -80,7 +81,7 @@ def _searched(given: dict[str, Any]) -> list[str]:
     """The options of the verb `search`."""
     words = ["--precisions", ",".join(given.pop("precisions", []))]
     for key, value in given.items():
-        name = f"--{'scores' if key == 'kind' else key.replace('_', '-')}"
+        name = f"--{NAMES.get(key, key).replace('_', '-')}"
         words += ([name] if value else []) if isinstance(value, bool) else [name, f"{value:g}" if isinstance(value, float) else str(value)]
     return [*words, "--out", "found.yaml"]
 

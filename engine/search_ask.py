@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 from engine.errors import BadInput, nearest
 from engine.mixed.build import Rows
 from engine.mixed.goal import Aim, Goal
-from engine.mixed.latency import LatencyTable
+from engine.mixed.latency import LatencyTable, load_latency
 from engine.mixed.search import Judge, Target, check
 from engine.quant.precision import Precision
 
@@ -87,7 +88,9 @@ class SearchAsk:
 
 
 def search_asked(precisions: Sequence[str | Precision], **given: Any) -> SearchAsk:
-    """A `SearchAsk` from plain values."""
+    """A `SearchAsk` from plain values; a table of latencies may come as the path of its file."""
+    if isinstance(given.get("latency"), str | Path):
+        given["latency"] = load_latency(Path(given["latency"]))
     parsed = (p if isinstance(p, Precision) else Precision.parse(p) for p in precisions)
     return SearchAsk(tuple(dict.fromkeys(parsed)), **given)
 

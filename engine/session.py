@@ -22,6 +22,7 @@ from engine.analysis.graph_drawing import drawing
 from engine.analysis.layer_facts import layer_facts
 from engine.analysis.layer_noise import LayerNoise
 from engine.analysis.measure import Comparison
+from engine.analysis.output_kl import output_kl
 from engine.analysis.report import measured, report
 from engine.analysis.resolved import resolved
 from engine.analysis.runner import Outputs, Runner
@@ -45,7 +46,6 @@ from engine.recipe import Recipe
 from engine.repairing import repairing_of
 from engine.room import Room
 from engine.rooms import Rooms
-from engine.search_bench import output_kl
 from engine.searching import found_recipe, searching_of
 from engine.sim.kept_cuts import BUDGET, KeptCuts
 from engine.sim.quantization import FLOAT
@@ -310,7 +310,7 @@ class Session:
         places = {layer.name: layer.output for layer in sim.model.layers}
         sqnr = self._noise.sqnr(run, floats, comparison.data, runner.batch, places, part(progress, 0.9, 1.0))
         extra = {"seconds": time.perf_counter() - begin, "steps": [s.to_json() for s in room.reports], "notes": list(self.notes),
-                 "content": list(self.content()), "kept_cuts": self._kept.facts(), "kl": output_kl(comparison, comparison.float_outputs(), outputs)}
+                 "content": list(self.content()), "kept_cuts": self._kept.facts(), "kl": output_kl(comparison, outputs)}
         whole = report(self.model, sim, recipe, metric.name, found, sqnr, extra)
         answers = self._answers().keep(recipe, comparison, outputs, whole)
         return whole | {"per_class": self._answers().classes(comparison, answers)}, outputs

@@ -30,6 +30,8 @@ from engine.errors import BadInput, Cancelled, IllegalPrecision, MixdownError
 from engine.progress import Later
 from engine.store import Project, Store, doing
 from engine.store.files import file_identity
+from engine.store.latency_file import ARGUMENT as TABLE
+from engine.store.latency_file import table_text
 from engine.worker_inbox import Command, Inbox
 from engine.worker_protocol import Channel, Reporter
 
@@ -228,8 +230,11 @@ class Worker:
         return self._session
 
     def _placed(self, args: dict[str, Any]) -> dict[str, Any]:
-        """Relative folders are inside the project's `exports`."""
-        exports = self._store.projects.folder(self._project) / "exports"
+        """Relative folders are inside the project's `exports`; the project's table of latencies is there by its hash."""
+        folder = self._store.projects.folder(self._project)
+        exports = folder / "exports"
+        if args.get(TABLE) is not None:
+            args = args | {"latency": table_text(folder, _text(args, TABLE))}
         return args | {key: str(exports / args[key]) for key in ("out", "dir") if isinstance(args.get(key), str)}
 
 

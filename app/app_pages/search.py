@@ -5,7 +5,7 @@ import streamlit as st
 
 from app import bench as benches
 from app import curves, polled, press, readouts, state
-from app.app_pages import reproduce_drawer
+from app.app_pages import reproduce_drawer, search_latency
 from app.app_pages import search_acts as acts
 from app.bench import Bench
 from app.components.mixer import mixer
@@ -34,6 +34,8 @@ def _body(project: str, live: bool) -> None:
         mixer(data.mixer_data(found, seen, targets, known, unit, state.theme()), lambda: acts.on_doc(project, seen),
               lambda: acts.on_act(project, seen))
         _drawer(found, targets)
+        with st.container(key="search_latency"):
+            search_latency.draw(found, seen, known)
     polled.ended(project, live, begun)
 
 

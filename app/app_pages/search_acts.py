@@ -15,6 +15,7 @@ from app.search import view as views
 from app.search.view import Targets, View
 from app.sensitivity import ask as scoring
 from engine.errors import BadInput
+from engine.store.latency_file import ARGUMENT
 
 
 def on_doc(project: str, seen: View) -> None:
@@ -72,7 +73,7 @@ def begin(client: Any, found: Bench, seen: View) -> bool:
     if any(j.verb == curves.VERB and j.active for j in found.jobs):
         return False  # its scores are the ones to sum
     begun = False
-    for column in ask.COLUMNS:
+    for column in ask.columns(targets):
         asked = ask.frontier(found, targets, column)
         tried = any(j.verb == "frontier" and dict(j.args) == asked and (j.active or j.state in STOPPED) for j in found.jobs)
         if not tried and ask.latest(client, found, "frontier", asked) is None:
@@ -113,6 +114,8 @@ def put(client: Any, found: Bench, seen: View, targets: Targets, value: Mapping[
     label = str(value.get("label") or "a mix")[:60]
     if point is not None and point.get("recipe"):
         doc = load.merged(found.doc, point["recipe"])
+    elif point is not None:
+        doc = load.written(found.doc, str(point["base"]), point["layers"], found.layers)
     else:
         doc = load.written(found.doc, *_sent(found, targets, known, value), found.layers)
     _edit(client, found, seen, doc, f"Search: {label}")
@@ -164,4 +167,5 @@ def _edit(client: Any, found: Bench, seen: View, doc: recipes.Doc, label: str) -
 def given(found: Bench, targets: Targets) -> dict[str, Any]:
     """The arguments of the search, for the command line and Python."""
     asked = ask.search(found, targets)
-    return {k: v for k, v in asked.items() if k not in ("recipe", "method")}
+    table = {"latency": "latency.csv"} if asked.pop(ARGUMENT, None) else {}
+    return {k: v for k, v in asked.items() if k not in ("recipe", "method")} | table

@@ -9,9 +9,12 @@ from app import prediction, recipes
 from app.bench import STOPPED, Bench
 from app.search.view import AIMS, Targets
 from engine.errors import BadInput
+from engine.store.latency_file import ARGUMENT
 
 Result = Mapping[str, Any]
 COLUMNS = {"bops": "max_bops", "size": "max_size"}
+TIMED = COLUMNS | {"latency": "max_latency_us"}
+UNBOUND = 1e12  # microseconds: a frontier has no limit, its question names the cost
 METHODS = ("search", "amp", "lite")
 LAYERWISE = ("layers", "precision", "candidates")
 
@@ -57,7 +60,14 @@ def shared(found: Bench, targets: Targets) -> dict[str, Any]:
     """What all questions over scores are given. Lines of layers go where they do not count, so that an edit keeps the frontier."""
     kind, samples = scores(found)
     doc = found.doc if targets.keep else _bare(found.doc, targets)
-    return {"recipe": recipes.write(doc), "precisions": list(targets.on), "kind": kind, "score_samples": samples, "keep": targets.keep}
+    table = {ARGUMENT: targets.table} if targets.table else {}
+    return {"recipe": recipes.write(doc), "precisions": list(targets.on), "kind": kind, "score_samples": samples,
+            "keep": targets.keep} | table
+
+
+def columns(targets: Targets) -> dict[str, str]:
+    """What frontiers are by, as the page and as the worker call it: latency too where there is a table."""
+    return TIMED if targets.table else COLUMNS
 
 
 def _bare(doc: recipes.Doc, targets: Targets) -> recipes.Doc:
@@ -85,12 +95,12 @@ def _bits(precision: str, place: int) -> int:
 
 def frontier(found: Bench, targets: Targets, column: str) -> dict[str, Any]:
     """The question for the frontier by one cost."""
-    return shared(found, targets) | {COLUMNS[column]: 1.0}
+    return shared(found, targets) | {TIMED[column]: UNBOUND if column == "latency" else 1.0}
 
 
 def budgets(targets: Targets) -> dict[str, float]:
     """The limits other than the drop, as the worker calls them."""
-    names = {"size": "max_size", "bops": "max_bops", "bits": "average_bits"}
+    names = columns(targets) | {"bits": "average_bits"}
     return {names[k]: v for k, v in targets.limits.items() if k in names}
 
 
@@ -133,7 +143,7 @@ def moves(found: Bench, targets: Targets) -> dict[str, Any]:
 
 def gather(client: Any, found: Bench, targets: Targets) -> Known:
     """All that is known."""
-    asked = {name: frontier(found, targets, name) for name in COLUMNS}
+    asked = {name: frontier(found, targets, name) for name in columns(targets)}
     known = {name: r for name, a in asked.items() if (r := latest(client, found, "frontier", a)) is not None}
     jobs = [j for j in found.jobs if j.verb == "frontier" and dict(j.args) in asked.values()]
     failed = next((str(j.error) for j in jobs if j.state == "failed"), "") if len(known) < len(asked) else ""

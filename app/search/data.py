@@ -38,7 +38,7 @@ def _fill(out: Data, found: Bench, view: View, targets: Targets, known: Known) -
     order, names = shape(found, targets, known)
     part = space.packed(known.frontiers, found.layers, names)
     run = known.runs.get("search") or {}
-    out |= {"part": part["hash"], "marks": marks.marks(found, known, order, names), "now": marks.now(found, order, names),
+    out |= {"part": part["hash"], "marks": marks.marks(found, known, order, names), "now": marks.now(found, known, order, names),
             "exact": exact(known, order, names), "decisions": decisions(run), "why": corrected(run, names)}
     if part["hash"] not in view.parts:
         view.parts.add(part["hash"])
@@ -53,18 +53,20 @@ def exact(known: Known, order: list[str], names: list[str]) -> Data | None:
     held = [place.get(str(found["layers"].get(n)), -1) for n in order]
     return {"state": "known", "p": pack(held), "base": found["base"], "size": found["size_bytes"], "bops": found["bops"],
             "bits": found["average_bits"], "score": found["score"], "proven": found["proven"], "gap": found["gap"],
-            "boundaries": found.get("boundaries"), "error": ""}
+            "latency": found.get("latency_us") or 0.0, "boundaries": found.get("boundaries"), "error": ""}
 
 
 def decisions(run: Result) -> list[list[Any]]:
-    """What was measured, in its order: why, what became of it, the drop with its ends, KL and bytes."""
-    front = {_same(p) for p in run.get("pareto") or []}
+    """What was measured, in its order: why, what became of it, the drop with its ends, KL, bytes, and its mark in the plot."""
+    front = {_same(p): i for i, p in enumerate(run.get("pareto") or [])}
     chosen = None if run.get("chosen") is None else _same(run["chosen"])
     out = []
-    for p in run.get("tried") or []:
+    for number, p in enumerate(run.get("tried") or []):
         ends = numbers.bounds(p["drop"]) or (None, None)
         is_ = "chosen" if _same(p) == chosen else "front" if _same(p) in front else "beaten"
-        out.append([p.get("why", ""), is_, p["drop"]["value"], *ends, p["kl"], p["size_bytes"]])
+        at = front.get(_same(p))
+        mark = f"search:tried:{number}" if at is None else f"search:front:{at}"
+        out.append([p.get("why", ""), is_, p["drop"]["value"], *ends, p["kl"], p["size_bytes"], mark])
     return out
 
 

@@ -32,7 +32,7 @@ def packed(results: Mapping[str, Result], layers: Sequence[Result], names: Seque
            "wide": [[ask.weights(p), ask.activations(p)] for p in names], "frontiers": frontiers,
            "fixed": [str(r["fixed"]) for r in rows.values()], "group": [str(r["group"]) for r in rows.values()],
            "options": [[_option(o, place) for o in r["options"]] for r in rows.values()],
-           "fp32": next(iter(results.values()))["fp32"]}
+           "fp32": next(iter(results.values()))["fp32"], "timed": "latency" in results}
     return out | {"hash": hashlib.sha256(json.dumps(out, sort_keys=True).encode()).hexdigest()[:10]}
 
 
@@ -44,12 +44,14 @@ def _frontier(found: Result, column: str, place: Mapping[str, int], order: Mappi
 
 
 def _option(option: Result, place: Mapping[str, int]) -> list[float]:
-    return [place[option["precision"]], _short(option["score"]), option["size_bytes"], option["bops"]]
+    time = _short(option.get("latency_us") or 0.0)
+    return [place[option["precision"]], _short(option["score"]), option["size_bytes"], option["bops"], time]
 
 
 def _totals(point: Result) -> list[float]:
-    """Score, bytes, bit operations, average bits."""
-    return [_short(point["score"]), point["size_bytes"], point["bops"], round(point["average_bits"], 5)]
+    """Score, bytes, bit operations, average bits, microseconds (0 without a table)."""
+    time = _short(point.get("latency_us") or 0.0)
+    return [_short(point["score"]), point["size_bytes"], point["bops"], round(point["average_bits"], 5), time]
 
 
 def _short(value: float) -> float:

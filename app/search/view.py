@@ -7,10 +7,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from app import views
+from app.search import latency
 from app.views import Draft
 
-LIMITS = ("drop", "size", "bops", "bits")
-AIMS = {"bops": "bops", "size": "size_bytes"}  # as the page calls what is made least → as the worker does
+LIMITS = ("drop", "size", "bops", "bits", "latency")
+AIMS = {"bops": "bops", "size": "size_bytes", "latency": "latency_us"}  # as the page calls what is made least → as the worker does
 JUDGES = ("estimate", "bound")
 START = 0.01  # a point of accuracy
 FLOATS = ("fp16", "bf16", "fp32")
@@ -21,11 +22,13 @@ class Targets:
     """What is asked for.
 
     Attributes:
-        limits: name in `LIMITS` → the most there may be of it: the metric's own unit, fractions of FP32, bits of a weight.
+        limits: name in `LIMITS` → the most there may be of it: the metric's own unit, fractions of FP32, bits of a weight,
+            microseconds.
         on: the candidates that take part.
         keep: whether layers set by hand stay as they are.
         judge: whether a drop's estimate or the upper end of its interval must keep to the limit.
-        aim: what is made least under a greatest drop: `bops` or `size`.
+        aim: what is made least under a greatest drop: `bops`, `size` or `latency`.
+        table: the hash of the project's table of latencies; empty where there is none. It is no choice of the page, and not kept with them.
     """
 
     limits: Mapping[str, float] = field(default_factory=lambda: {"drop": START})
@@ -33,6 +36,7 @@ class Targets:
     keep: bool = False
     judge: str = "estimate"
     aim: str = "bops"
+    table: str = ""
 
     def to_doc(self) -> dict[str, Any]:
         """As the component gets them, and as they are kept."""
@@ -45,6 +49,8 @@ class View(Draft):
 
     targets: Targets | None = None
     solved: Mapping[str, Any] | None = None  # what the exact answer was last asked for
+    uploads: int = 0  # of latency tables in this window
+    refused: str = ""  # why the last one was not taken
     tried: dict[str, Any] = field(default_factory=dict)  # the move that was tried: its title and the line of history before it
 
 
@@ -65,8 +71,16 @@ def settle(client: Any, project: str, view: View, candidates: Sequence[str], uni
         kept = read(client.setting(_name(project)))
         view.targets = kept or Targets({"drop": START} if unit == "%" else {"bits": 6.0})
     on = tuple(p for p in candidates if p in view.targets.on)
-    view.targets = replace(view.targets, on=on if len(on) > 1 else usual(candidates))
+    view.targets = _tabled(replace(view.targets, on=on if len(on) > 1 else usual(candidates)), latency.of(client, project).key)
     return view.targets
+
+
+def _tabled(targets: Targets, table: str) -> Targets:
+    """With the table of latencies; without one there is no budget by it."""
+    if table:
+        return replace(targets, table=table)
+    limits = {name: most for name, most in targets.limits.items() if name != "latency"}
+    return replace(targets, table="", limits=limits, aim="bops" if targets.aim == "latency" else targets.aim)
 
 
 def take(client: Any, project: str, view: View, doc: Any) -> bool:

@@ -21,7 +21,8 @@ const figures = { bytes: (v) => scaled(v, [[1e9, "GB"], [1e6, "MB"], [1e3, "kB"]
 
 function build(root, lib) {
   const { el, button } = lib, S = { root, lib, seq: 0, rev: -1, doc: { lim: {}, on: [], keep: false, judge: "estimate", aim: "bops" }, space: null, at: -1, picked: null, last: null, fresh: true, y: "drop", tab: "changed", hover: -1 };
-  S.factor = (name) => (name === "drop" ? S.d.scale : FACTOR[name]);
+  S.factor = (name) => (name === "drop" ? S.d.scale : name === "latency" ? 1 / S.time.per : FACTOR[name]);
+  S.time = { per: 1, unit: "µs" };
   S.ends = (name) => ends(S, name);
   S.limit = (name, value, done) => limit(S, name, value, done);
   S.edit = (change) => (Object.assign(S.doc, change), settle(S, true));
@@ -49,7 +50,8 @@ function build(root, lib) {
 function ends(S, name) {
   if (name === "drop") return S.d.unit === "pp" ? [0.0005, 0.2] : [1e-4, 1];
   if (!S.space) return name === "bits" ? [2, 16] : [0.02, 1];
-  S.reach[name] ??= S.lib.reach(S.space, name).map((v) => v / { size: S.space.fp32.size_bytes, bops: S.space.fp32.bops, bits: 1 }[name]);
+  if (name === "latency" && !S.space.timed) return [0, 1];
+  S.reach[name] ??= S.lib.reach(S.space, name).map((v) => v / { size: S.space.fp32.size_bytes, bops: S.space.fp32.bops, bits: 1, latency: 1 }[name]);
   return S.reach[name];
 }
 
@@ -73,7 +75,10 @@ function settle(S, done) {
 }
 
 function receive(S, d) {
-  if (d.space) Object.assign(S, { space: d.space, part: d.space.hash, reach: {}, hulls: {} });
+  if (d.space) {
+    Object.assign(S, { space: d.space, part: d.space.hash, reach: {}, hulls: {} });
+    S.time = d.space.timed && S.lib.reach(d.space, "latency")[1] >= 1e4 ? { per: 1e3, unit: "ms" } : { per: 1, unit: "µs" };
+  }
   else if (d.part && d.part !== S.part) S.act("need", d.part); // a window that was reloaded lacks what was sent before
   S.d = d;
   if (d.ack >= S.seq || d.rev !== S.rev) {
@@ -137,22 +142,24 @@ function paintPlot(S) {
   const { d, space, lib, shown: at, doc } = S;
   S.state.textContent = d.state;
   if (!space) return lib.paintPlot(S, S.plot, null, d.off || (d.job ? `${d.job.text} ${d.job.left}`.trim() : "Waiting for the scores of the layers"));
-  const axis = doc.aim, whole = axis === "size" ? space.fp32.size_bytes : space.fp32.bops, curve = d.curve?.enough ? d.curve : null, y = curve || d.marks.length ? S.y : "kl";
+  const axis = doc.aim === "latency" && !space.timed ? "bops" : doc.aim, whole = { size: space.fp32.size_bytes, bops: space.fp32.bops, latency: 1 }[axis], curve = d.curve?.enough ? d.curve : null, y = curve || d.marks.length ? S.y : "kl";
   S.scale.say(y);
   S.hulls[axis] ??= lib.envelope(space, axis);
   const frontier = S.hulls[axis].map(([c, s]) => [c, y === "kl" ? s : curve ? lib.dropAt(curve, s).value * d.scale : null]);
-  const marks = [...d.marks, ...desk(d)];
-  if (at && at.how === "predicted") marks.push({ id: "solution", kind: "solution", predicted: true, size: at.size, bops: at.bops, drop: at.drop?.value ?? null, lo: at.drop?.low, hi: at.drop?.high, kl: at.score, words: "", p: at.p });
-  S.view = { axis, y, unit: d.unit, scale: d.scale, fp32: space.fp32, frontier, marks, limit: doc.lim.drop ?? null, budget: doc.lim[axis] == null ? null : doc.lim[axis] * whole, shown: at?.id };
+  const marks = [...d.marks, ...desk(d, y)];
+  if (at && at.how === "predicted") marks.push({ id: "solution", kind: "solution", predicted: true, size: at.size, bops: at.bops, latency: at.latency, drop: at.drop?.value ?? null, lo: at.drop?.low, hi: at.drop?.high, kl: at.score, words: "", p: at.p });
+  S.view = { axis, y, time: S.time, unit: d.unit, scale: d.scale, fp32: space.fp32, frontier, marks, limit: doc.lim.drop ?? null, budget: doc.lim[axis] == null ? null : doc.lim[axis] * whole, shown: at?.id };
   lib.paintPlot(S, S.plot, S.view);
   legend(S, marks.filter((m) => !S.plot.g || lib.place(S.view, S.plot.g, m)));
 }
 
-function desk(d) {
+// The recipe on the desk: measured where it was run (older measurements know no KL: then its sum of scores stands on that axis).
+function desk(d, y) {
   const n = d.now, out = [];
   if (!n) return out;
-  if (n.measured) out.push({ id: "now", kind: "now", size: n.size, bops: n.bops, drop: n.measured[0], lo: n.measured[1], hi: n.measured[2], kl: null, words: `On the desk: measured on ${n.measured[3].toLocaleString("en")} samples, all of the evaluation data` });
-  else out.push({ id: "nowp", kind: "nowp", predicted: true, size: n.size, bops: n.bops, drop: n.predicted?.[0] ?? null, lo: n.predicted?.[1], hi: n.predicted?.[2], kl: n.score, words: "" });
+  const base = { size: n.size, bops: n.bops, latency: n.latency };
+  if (n.measured && (y !== "kl" || n.kl != null)) out.push({ ...base, id: "now", kind: "now", drop: n.measured[0], lo: n.measured[1], hi: n.measured[2], kl: n.kl ?? null, words: `On the desk: measured on ${n.measured[3].toLocaleString("en")} samples, all of the evaluation data` });
+  else out.push({ ...base, id: "nowp", kind: "nowp", predicted: true, drop: n.predicted?.[0] ?? null, lo: n.predicted?.[1], hi: n.predicted?.[2], kl: n.score, words: "" });
   return out;
 }
 
@@ -177,14 +184,14 @@ function mixHead(S) {
   S.shownAs.textContent = s.as;
   const pp = (v) => `${(v * d.scale).toFixed(d.unit === "pp" ? 2 : 4)}`.replace("-", "−"), share = (v, all) => `${((100 * v) / all).toPrecision(3)} %`;
   const drop = s.how === "measured" ? { value: s.drop, low: s.lo, high: s.hi } : s.drop, fact = (n, v, more, cls) => el("span", cls || "", el("i", "", n), el("b", "", v), more && el("em", "", more));
-  const missed = s.how === "predicted" && s.asked && !s.reached, blind = s.how === "predicted" && S.doc.lim.drop != null && !s.asked, over = s.over && { size: "the size", bops: "the compute", bits: "the bits" }[s.over];
-  S.facts.replaceChildren(...[drop ? fact("drop", `${pp(drop.value)} ${d.unit}`, drop.low == null ? "" : `${pp(drop.low)} to ${pp(drop.high)}`, missed ? "hot" : "") : fact(s.how === "measured" ? "KL" : "score", s.score.toPrecision(3), "nats"), fact("size", lib.bytes(s.size), share(s.size, space.fp32.size_bytes)), fact("compute", share(s.bops, space.fp32.bops), "of FP32"), fact("bits", (s.bits ?? 0).toFixed(2), "a weight"), missed ? el("span", "hot", "misses the drop") : null, blind ? Object.assign(el("span", "hot", "drop unknown yet"), { title: "The curve that turns scores into a drop has too few measured recipes: the drop's limit is not counted until Search measures" }) : null, over ? el("span", "hot", `below the least possible: ${over}`) : null].filter(Boolean));
+  const missed = s.how === "predicted" && s.asked && !s.reached, blind = s.how === "predicted" && S.doc.lim.drop != null && !s.asked, over = s.over && { size: "the size", bops: "the compute", bits: "the bits", latency: "the latency" }[s.over];
+  S.facts.replaceChildren(...[drop ? fact("drop", `${pp(drop.value)} ${d.unit}`, drop.low == null ? "" : `${pp(drop.low)} to ${pp(drop.high)}`, missed ? "hot" : "") : fact(s.how === "measured" ? "KL" : "score", s.score.toPrecision(3), "nats"), fact("size", lib.bytes(s.size), share(s.size, space.fp32.size_bytes)), fact("compute", share(s.bops, space.fp32.bops), "of FP32"), fact("bits", (s.bits ?? 0).toFixed(2), "a weight"), space.timed && s.latency != null ? fact("latency", `${(s.latency / S.time.per).toPrecision(3)} ${S.time.unit}`, "by the table") : null, missed ? el("span", "hot", "misses the drop") : null, blind ? Object.assign(el("span", "hot", "drop unknown yet"), { title: "The curve that turns scores into a drop has too few measured recipes: the drop's limit is not counted until Search measures" }) : null, over ? el("span", "hot", `below the least possible: ${over}`) : null].filter(Boolean));
 }
 
 const same = (S) => !!S.d.now && !!S.shown?.p && S.d.now.p === S.lib.pack(S.shown.p);
 
 function load(S) {
-  const s = S.shown, label = [s.how, ...Object.entries(S.doc.lim).map(([n, v]) => `${n} ${+(v * S.factor(n)).toPrecision(3)}${n === "drop" ? ` ${S.d.unit}` : n === "bits" ? "" : " %"}`)].join(", ");
+  const s = S.shown, label = [s.how, ...Object.entries(S.doc.lim).map(([n, v]) => `${n} ${+(v * S.factor(n)).toPrecision(3)}${n === "drop" ? ` ${S.d.unit}` : n === "bits" ? "" : n === "latency" ? ` ${S.time.unit}` : " %"}`)].join(", ");
   S.act("load", S.picked?.p ? { mark: S.picked.id, p: S.lib.pack(s.p), base: s.base, label: s.as } : { exact: !!s.exact && !S.picked, p: S.lib.pack(s.p), base: s.base, label });
 }
 

@@ -22,7 +22,7 @@ const inside = (V, e) => ((r) => [e.clientX - r.left, e.clientY - r.top])(V.area
 function moved(S, V, e) {
   if (!V.d) return;
   const [x, y] = inside(V, e);
-  if (V.drag) return S.limit(S.doc.aim, S.lib.costAt(V.g, x), false);
+  if (V.drag) return S.limit(S.view.axis, S.lib.costAt(V.d, V.g, x), false);
   const m = S.lib.hit(V.d, V.g, x, y);
   V.area.style.cursor = onLine(S, V, x) && !m ? "ew-resize" : m && (m.p || m.kind === "frontier") ? "pointer" : "default";
   point(S, V, m, [x, y]);
@@ -43,16 +43,16 @@ function pressed(S, V, e) {
 function released(S, V, e) {
   if (!V.drag) return;
   V.drag = false;
-  S.limit(S.doc.aim, S.lib.costAt(V.g, inside(V, e)[0]), true);
+  S.limit(S.view.axis, S.lib.costAt(V.d, V.g, inside(V, e)[0]), true);
 }
 
 // What a mark says of itself, line by line: the first is the title.
 export function markWords(S, m) {
-  const d = S.view, share = (v) => `${S.lib.costOf(d, v).toPrecision(3)} %`, pp = (v) => `${(v * d.scale).toFixed(d.unit === "pp" ? 2 : 4)}`.replace("-", "−");
-  if (m.kind === "frontier") return ["Frontier, predicted", `${share(m.cost)} of FP32; click to see its mix`];
+  const d = S.view, pp = (v) => `${(v * d.scale).toFixed(d.unit === "pp" ? 2 : 4)}`.replace("-", "−");
+  if (m.kind === "frontier") return ["Frontier, predicted", `${S.lib.costWords(d, m.cost)}; click to see its mix`];
   const ends = m.lo == null ? "" : ` (95 %: ${pp(m.lo)} to ${pp(m.hi)})`, how = m.predicted ? "predicted" : "measured";
   const first = { now: "On the desk, measured", nowp: "On the desk, predicted", solution: "The answer to the targets, predicted" }[m.kind] ?? m.words.split(": measured")[0];
-  return [first, m.drop == null ? "" : `drop ${pp(m.drop)} ${d.unit} ${how}${ends}`, m.lost == null ? "" : `${m.lost} samples lost, ${m.won} won`, `${S.lib.bytes(m.size)}, ${S.lib.count(m.bops)} bit operations`, m.kl == null ? "" : `KL ${m.kl.toPrecision(3)} nats ${m.predicted ? "predicted: the sum of scores" : "measured"}`, m.kind === "promise" ? "on samples that nothing was chosen by" : m.words?.includes("measured on") ? `measured on${m.words.split("measured on").at(-1)}` : "", m.p && m.kind !== "now" ? "click to see its mix" : ""].filter(Boolean);
+  return [first, m.drop == null ? "" : `drop ${pp(m.drop)} ${d.unit} ${how}${ends}`, m.lost == null ? "" : `${m.lost} samples lost, ${m.won} won`, `${S.lib.bytes(m.size)}, ${S.lib.count(m.bops)} bit operations${m.latency == null ? "" : `, ${(m.latency / d.time.per).toPrecision(3)} ${d.time.unit} by the table`}`, m.kl == null ? "" : `KL ${m.kl.toPrecision(3)} nats ${m.predicted ? "predicted: the sum of scores" : "measured"}`, m.kind === "promise" ? "on samples that nothing was chosen by" : m.words?.includes("measured on") ? `measured on${m.words.split("measured on").at(-1)}` : "", m.p && m.kind !== "now" ? "click to see its mix" : ""].filter(Boolean);
 }
 
 function point(S, V, m, at) {
@@ -100,5 +100,5 @@ export function paintPlot(S, V, d, words) {
     if (text) n.textContent = text;
     return n;
   }));
-  V.area.setAttribute("aria-label", `Accuracy drop against ${d.axis === "size" ? "size" : "compute"}: ${d.marks.filter((m) => !m.predicted).length} measured recipes and the predicted frontier. Arrows go through the measured ones, Enter shows one.`);
+  V.area.setAttribute("aria-label", `${d.y === "kl" ? "Output KL" : "Accuracy drop"} against ${{ size: "size", bops: "compute", latency: "latency" }[d.axis]}: ${d.marks.filter((m) => !m.predicted).length} measured recipes and the predicted frontier. Arrows go through the measured ones, Enter shows one.`);
 }

@@ -6,12 +6,13 @@ const label = (x, y, text, cls = "", anchor = "middle") => ["text", { x, y, "tex
 const line = (x1, y1, x2, y2, cls) => ["line", { x1, y1, x2, y2, class: cls }];
 const finite = (v) => v != null && Number.isFinite(v);
 
-// Costs on the screen's scale: share of FP32 in percent.
-export const costOf = (d, v) => (100 * v) / (d.axis === "size" ? d.fp32.size_bytes : d.fp32.bops);
+// Costs on the screen's scale: share of FP32 in percent; a latency has no FP32 to be a share of, it stands in its own unit.
+export const costOf = (d, v) => (d.axis === "latency" ? v / d.time.per : (100 * v) / (d.axis === "size" ? d.fp32.size_bytes : d.fp32.bops));
+export const costWords = (d, v) => `${costOf(d, v).toPrecision(3)} ${d.axis === "latency" ? d.time.unit : "% of FP32"}`;
 export const valueOf = (d, m) => (d.y === "kl" ? m.kl : m.drop == null ? null : m.drop * d.scale);
 
 export function frame(d, w, h) {
-  const xs = [...d.frontier.map((p) => p[0]), ...d.marks.map((m) => m[d.axis])].map((v) => costOf(d, v)), ys = [...d.frontier.map((p) => p[1]), ...d.marks.map((m) => valueOf(d, m))].filter(finite);
+  const xs = [...d.frontier.map((p) => p[0]), ...d.marks.map((m) => m[d.axis])].filter(finite).map((v) => costOf(d, v)), ys = [...d.frontier.map((p) => p[1]), ...d.marks.map((m) => valueOf(d, m))].filter(finite);
   let [a, b] = xs.length ? [Math.min(...xs), Math.max(...xs)] : [0, 100];
   const wide = b / Math.max(a, 1e-9) > 2.5;
   [a, b] = wide ? [a / 1.06, b * 1.06] : [a - (b - a || 1) * 0.04, b + (b - a || 1) * 0.04];
@@ -48,12 +49,12 @@ export function picture(d, w, h) {
 }
 
 function grid(d, g) {
-  const out = [], xs = g.wide && g.b / g.a > 30 ? decades(g.a, g.b, 6) : g.wide ? [1, 2, 3, 4, 5, 6, 8, 10, 12.5, 15, 20, 25, 30, 40, 50, 75, 100].filter((v) => v >= g.a && v <= g.b) : ticks(g.a, g.b, 7);
+  const out = [], xs = g.wide && g.b / g.a > 30 ? decades(g.a, g.b, 6) : g.wide && d.axis !== "latency" ? [1, 2, 3, 4, 5, 6, 8, 10, 12.5, 15, 20, 25, 30, 40, 50, 75, 100].filter((v) => v >= g.a && v <= g.b) : ticks(g.a, g.b, 7);
   const ys = d.y === "kl" ? decades(g.low, g.high, 6) : ticks(g.low, g.high, (g.bottom - TOP) / 40);
   let last = -99;
   for (const v of ys) out.push(line(LEFT, g.y(v), g.w - RIGHT, g.y(v), v === 0 ? "zero" : "grid"), label(LEFT - 8, g.y(v) + 3.5, words(v), "tick", "end"));
-  for (const v of xs) if (g.x(v) - last > 42) (last = g.x(v)), out.push(line(last, g.bottom, last, g.bottom + 4, "axis"), label(last, g.bottom + 15, `${words(v)} %`, "tick"));
-  out.push(line(LEFT, g.bottom, g.w - RIGHT, g.bottom, "axis"), label((LEFT + g.w - RIGHT) / 2, g.h - 5, d.axis === "size" ? "size, of FP32" : "compute (bit operations), of FP32", "title"));
+  for (const v of xs) if (g.x(v) - last > 42) (last = g.x(v)), out.push(line(last, g.bottom, last, g.bottom + 4, "axis"), label(last, g.bottom + 15, d.axis === "latency" ? words(v) : `${words(v)} %`, "tick"));
+  out.push(line(LEFT, g.bottom, g.w - RIGHT, g.bottom, "axis"), label((LEFT + g.w - RIGHT) / 2, g.h - 5, { size: "size, of FP32", bops: "compute (bit operations), of FP32", latency: `latency by the table, ${d.time?.unit}` }[d.axis], "title"));
   return [...out, ["text", { transform: `translate(12 ${(TOP + g.bottom) / 2}) rotate(-90)`, "text-anchor": "middle", class: "title" }, d.y === "kl" ? "output KL, nats per sample" : `accuracy drop, ${d.unit}`]];
 }
 
@@ -105,8 +106,9 @@ export function hit(d, g, px, py) {
   return point;
 }
 
-// The cost under the pointer, of FP32 (a fraction).
-export function costAt(g, px) {
+// The budget under the pointer: a fraction of FP32, or microseconds.
+export function costAt(d, g, px) {
   const share = Math.min(1, Math.max(0, (px - LEFT) / (g.w - RIGHT - LEFT)));
-  return (g.wide ? g.a * (g.b / g.a) ** share : g.a + (g.b - g.a) * share) / 100;
+  const cost = g.wide ? g.a * (g.b / g.a) ** share : g.a + (g.b - g.a) * share;
+  return d.axis === "latency" ? cost * d.time.per : cost / 100;
 }

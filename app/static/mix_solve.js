@@ -2,15 +2,15 @@
 const q = new URL(import.meta.url).search;
 const { predict } = await import(`./predict.js${q}`);
 export const { pack, unpack } = await import(`./rack_state.js${q}`);
-const SCORE = 0, PLACE = { size: 1, bops: 2, bits: 3 };
+const SCORE = 0, PLACE = { size: 1, bops: 2, bits: 3, latency: 4 };
 
 // The predicted drop at a sum of scores: {value, low, high}, or null while the curve has too few points.
 export const dropAt = (curve, score) => (curve ? predict(curve, score) : null);
 
 // Limits in absolute units; what is off is absent.
 export function absolute(space, doc) {
-  const out = {}, whole = { size: space.fp32.size_bytes, bops: space.fp32.bops, bits: 1 };
-  for (const name of Object.keys(PLACE)) if (doc.lim[name] != null) out[name] = doc.lim[name] * whole[name];
+  const out = {}, whole = { size: space.fp32.size_bytes, bops: space.fp32.bops, bits: 1, latency: 1 };
+  for (const name of Object.keys(PLACE)) if (doc.lim[name] != null && (name !== "latency" || space.timed)) out[name] = doc.lim[name] * whole[name];
   return out;
 }
 
@@ -19,7 +19,7 @@ export function walk(f, limits, enough = () => false) {
   const p = unpack(f.p), names = Object.keys(limits), total = [...f.start], blocked = new Set(), since = {};
   const over = (t) => names.find((n) => t[PLACE[n]] > limits[n] * (1 + 1e-9)), bad = over(total);
   let before = f.start, rate = 0, steps = 0;
-  const told = () => ({ p, base: f.base, column: f.column, score: total[SCORE], size: total[1], bops: total[2], bits: total[3], rate, steps, since, over: bad, reached: enough(total[SCORE]) });
+  const told = () => ({ p, base: f.base, column: f.column, score: total[SCORE], size: total[1], bops: total[2], bits: total[3], latency: total[4], rate, steps, since, over: bad, reached: enough(total[SCORE]) });
   if (bad) return told();
   for (const m of f.moves) {
     if (enough(total[SCORE])) break;

@@ -1,8 +1,8 @@
 // The left side: what may be lost and what it may cost, the candidates, the scores, and the buttons.
-const NAMES = { drop: "Accuracy drop", size: "Size", bops: "Compute", bits: "Average bits" };
+const NAMES = { drop: "Accuracy drop", size: "Size", bops: "Compute", bits: "Average bits", latency: "Latency" };
 const MEANS = {
   drop: "The most that the metric may fall below the float model's", size: "Weights, biases and encodings, of the FP32 size",
-  bops: "Bit operations of one sample, of FP32's", bits: "Bits of a weight, the mean over all layers",
+  bops: "Bit operations of one sample, of FP32's", bits: "Bits of a weight, the mean over all layers", latency: "Microseconds by the table, the sum over all layers that it is about",
 };
 const STEPS = 400;
 const clamp = (v, a, b) => Math.min(b, Math.max(a, v));
@@ -14,7 +14,7 @@ export const offScale = (t, [a, b]) => (b / Math.max(a, 1e-12) > 4 && a > 0 ? a 
 export function targets(S, lib) {
   const { el, button } = lib;
   const rows = Object.fromEntries(Object.keys(NAMES).map((n) => [n, row(S, lib, n)]));
-  const aim = segments(lib, "What is made least under a greatest drop", [["bops", "Compute"], ["size", "Size"]], (v) => S.edit({ aim: v }));
+  const aim = segments(lib, "What is made least under a greatest drop", [["bops", "Compute"], ["size", "Size"], ["latency", "Latency"]], (v) => S.edit({ aim: v }));
   const judge = segments(lib, "What of a measured drop must keep to the limit", [["estimate", "Estimate"], ["bound", "Upper end"]], (v) => S.edit({ judge: v }));
   const chips = el("div", "mx-chips"), keep = Object.assign(el("input"), { type: "checkbox" }), kept = el("span", "dim"), score = el("span", "mx-score"), more = button("link", "Take exact scores", () => S.act("scores"), "");
   keep.onchange = () => S.edit({ keep: keep.checked });
@@ -78,17 +78,19 @@ function say(S, lib, R) {
   const d = S.d, doc = S.doc, typing = S.root.getRootNode().activeElement;
   for (const [name, r] of Object.entries(R.rows)) {
     const value = doc.lim[name], ends = S.ends(name), shown = value ?? offScale(0.5, ends);
+    r.root.hidden = name === "latency" && !S.space?.timed;
     r.on.checked = value != null;
     r.root.classList.toggle("off", value == null);
     if (typing !== r.slider || value != null) r.slider.value = Math.round(STEPS * onScale(shown, ends));
     if (typing !== r.number) r.number.value = value == null ? "" : short(value * S.factor(name));
     r.number.disabled = value == null;
     r.slider.style.setProperty("--at", `${(100 * r.slider.value) / STEPS}%`);
-    r.unit.textContent = name === "drop" ? d.unit : name === "bits" ? "bits" : "%";
+    r.unit.textContent = name === "drop" ? d.unit : name === "bits" ? "bits" : name === "latency" ? S.time.unit : "%";
     r.told.textContent = value != null && S.space && name === "size" ? lib.bytes(value * S.space.fp32.size_bytes) : value != null && S.space && name === "bops" ? lib.count(value * S.space.fp32.bops) : "";
     r.slider.setAttribute("aria-valuetext", value == null ? "no limit" : `${r.number.value} ${r.unit.textContent}`);
   }
   R.aim.say(doc.aim);
+  R.aim.root.lastChild.hidden = !S.space?.timed;
   R.judge.say(doc.judge);
   chips(S, lib, R.chips);
   R.keep.checked = doc.keep;

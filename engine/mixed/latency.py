@@ -13,13 +13,16 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from engine.errors import BadInput, nearest
-from engine.graph.layers import Layer
 from engine.quant.precision import Precision
+
+if TYPE_CHECKING:
+    from engine.graph.layers import Layer
 
 NEEDED = ("op_type", "precision", "microseconds")
 MOST_BYTES, MOST_ROWS = 4_000_000, 100_000
@@ -55,15 +58,30 @@ class LatencyTable:
 def load_latency(path: Path) -> LatencyTable:
     """The table in a CSV file."""
     try:
-        size = path.stat().st_size
-        if size > MOST_BYTES:
-            raise BadInput(f"{path.name}: {size:,} bytes; a latency table has at most {MOST_BYTES:,}")
-        text = path.read_text(encoding="utf-8-sig")
+        with path.open("rb") as file:
+            data = file.read(MOST_BYTES + 1)
     except OSError as error:
         raise BadInput(f"{path}: cannot be read ({error.strerror})") from None
+    return parse_latency(text_of(data, path.name), path.name)
+
+
+def text_of(data: bytes, name: str) -> str:
+    """The text of a table that came as bytes, of which one more than `MOST_BYTES` need be read.
+
+    Raises:
+        BadInput: too long, or no text.
+    """
+    if len(data) > MOST_BYTES:
+        raise BadInput(f"{name}: more than {MOST_BYTES:,} bytes; a latency table has at most so many")
+    try:
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise BadInput(f"{path.name}: not a text in UTF-8; expected CSV with the columns {', '.join(NEEDED)}") from None
-    return parse_latency(text, path.name)
+        raise BadInput(f"{name}: not a text in UTF-8; expected CSV with the columns {', '.join(NEEDED)}") from None
+
+
+def template(cases: Iterable[tuple[str, str]]) -> str:
+    """A table to fill in: a row for each (op type, precision), its microseconds open."""
+    return "op_type,precision,shape,microseconds\n" + "".join(f"{op},{precision},,\n" for op, precision in dict.fromkeys(cases))
 
 
 def parse_latency(text: str, name: str = "latency table") -> LatencyTable:
@@ -94,10 +112,12 @@ def _rows(reader: csv.DictReader[str], name: str) -> dict[Key, float]:
         try:
             key = (cells["op_type"], str(Precision.parse(cells["precision"])), cells["shape"].lower().replace(" ", ""))
         except BadInput as error:
-            raise BadInput(f"{at}: {error}") from None
+            raise BadInput(f"{at}, column precision: {error}") from None
+        if not key[0]:
+            raise BadInput(f"{at}, column op_type: it is empty; expected the type of an operator, such as Conv")
         if key in rows:
             raise BadInput(f"{at}: a second row for {' '.join(k for k in key if k)}")
-        rows[key] = _number(cells["microseconds"], at)
+        rows[key] = _number(cells["microseconds"], f"{at}, column microseconds")
     if not rows:
         raise BadInput(f"{name}: no rows below the header")
     return rows
@@ -109,5 +129,5 @@ def _number(text: str, at: str) -> float:
     except ValueError:
         value = math.nan
     if not math.isfinite(value) or value < 0:
-        raise BadInput(f"{at}: microseconds is {text[:40]!r}; expected a number from 0 up")
+        raise BadInput(f"{at}: it is {text[:40]!r}; expected a number from 0 up")
     return value

@@ -33,6 +33,7 @@ from engine.store.files import (
     safe_name,
     strict_json,
 )
+from engine.store.latency_file import table_path
 from engine.store.projects import PATHS, new_id
 from engine.store.records import Project
 
@@ -48,7 +49,7 @@ def export_project(store: Store, project: str, out: Path) -> Path:
     files = _files(row)
     names = {key: f"inputs/{safe_name(path.name) if key == 'model' else f'{key}-{safe_name(path.name)}'}"
              for key, path in files.items()}
-    beside = {path: f"inputs/{path.name}" for path in _external_data(row.model)}
+    beside = {path: f"inputs/{path.name}" for path in [*_external_data(row.model), *_tables(store, project)]}
     with disk_errors("The project cannot be exported"):
         out.parent.mkdir(parents=True, exist_ok=True)
     check_space(out.parent, sum(p.stat().st_size for p in [*files.values(), *beside]), out.name)
@@ -60,18 +61,18 @@ def export_project(store: Store, project: str, out: Path) -> Path:
     if len(text) > MAX_MANIFEST:
         raise BadInput(f"the history of {row.name!r} is too long for an archive ({len(text) / 1e6:,.0f} MB, at most "
                        f"{MAX_MANIFEST / 1e6:.0f}). Make a new project from its last recipe")
-    entries = {**{path: names[key] for key, path in files.items()}, **beside}
+    entries = [*((path, names[key]) for key, path in files.items()), *beside.items()]  # one file may be in two roles
     for packing in (zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED):
         _write(out, text, entries, packing)
-        if not too_dense(sum(p.stat().st_size for p in entries), out.stat().st_size):
+        if not too_dense(sum(p.stat().st_size for p, _ in entries), out.stat().st_size):
             break  # else it would be refused as a bomb: data of nothing but zeros
     return out
 
 
-def _write(out: Path, manifest: str, entries: dict[Path, str], packing: int) -> None:
+def _write(out: Path, manifest: str, entries: list[tuple[Path, str]], packing: int) -> None:
     with atomic_file(out) as file, zipfile.ZipFile(file, "w", packing) as archive:
         archive.writestr(MANIFEST, manifest)
-        for path, name in entries.items():
+        for path, name in entries:
             archive.write(path, name)
 
 
@@ -106,6 +107,12 @@ def _external_data(model: Path) -> list[Path]:
         return []
     with model.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         return [path for path in near[:MAX_FILES] if content.find(path.name.encode()) >= 0]
+
+
+def _tables(store: Store, project: str) -> list[Path]:
+    """The table of latencies, where the project has one."""
+    path = table_path(store.projects.folder(project))
+    return [path] if path.is_file() else []
 
 
 def _runs(store: Store, project: str) -> list[list[Any]]:

@@ -120,10 +120,15 @@ class CannedSession:
         """A chain of steps, measured after each."""
         return canned_repair.repair(self.layers, recipe, self.pause, progress, partial)
 
+    def training_kept(self, recipe: Any) -> dict[str, Any]:
+        """What the disk knows of a training that did not end."""
+        return {"training": canned_train.kept()}
+
     def frontier(self, precisions: list[str], recipe: Any, progress: Any, **given: Any) -> dict[str, Any]:
         """Predicted frontiers by one cost."""
         self._work(progress, "scoring", 2)
-        return canned_search.frontier(self.layers, precisions, "bops" if given.get("max_bops") else "size")
+        column = "bops" if given.get("max_bops") else "latency_us" if given.get("max_latency_us") else "size"
+        return canned_search.frontier(self.layers, precisions, column, given.get("latency"))
 
     def solve(self, precisions: list[str], recipe: Any, max_score: float | None, progress: Any, **given: Any) -> dict[str, Any]:
         """The proven answer to budgets."""
@@ -173,7 +178,7 @@ class CannedSession:
                 "quantized": {"metric": "top1", "value": 0.924 - noise, "ci95": [0.924 - noise - half, 0.924 - noise + half]},
                 "drop": {"value": noise, "ci95": ends, "flips_lost": lost, "flips_won": 6}, "sqnr_db": 24.0, "agreement": 0.97,
                 "layers": layers, "cost": {"size_bytes": sum(r["size_bytes"] for r in rows), "fp32_size_bytes": self._total() * 4},
-                "seconds": 0.4, "samples": seen, "fingerprint": recipe.fingerprint(), "recipe": recipe.to_dict()}
+                "kl": 0.0123, "seconds": 0.4, "samples": seen, "fingerprint": recipe.fingerprint(), "recipe": recipe.to_dict()}
 
     def _total(self) -> int:
         return sum(x["params"] for x in self.layers)

@@ -26,17 +26,23 @@ def _totals(layers: list[dict[str, Any]], held: list[str]) -> dict[str, Any]:
             "bops": sum(b for _, b in pairs), "average_bits": bits, "latency_us": None}
 
 
-def frontier(layers: list[dict[str, Any]], precisions: list[str], column: str) -> dict[str, Any]:
+def _timed(found: dict[str, Any], layers: list[dict[str, Any]], table: Any, held: list[str]) -> dict[str, Any]:
+    """With the sum of a table's microseconds, where there is one."""
+    spent = 0.0 if table is None else sum(table.rows.get((x["op_type"], p, ""), 0.0) for x, p in zip(layers, held, strict=True))
+    return found | {"latency_us": spent or None}
+
+
+def frontier(layers: list[dict[str, Any]], precisions: list[str], column: str, table: Any = None) -> dict[str, Any]:
     """From four bits to eight, layer by layer, the most harmful first."""
     low, high = precisions[-1], precisions[0]
     held, moves = [low] * len(layers), []
-    start = {"layers": {x["name"]: low for x in layers}, **_totals(layers, held)}
+    start = {"layers": {x["name"]: low for x in layers}, **_timed(_totals(layers, held), layers, table, held)}
     for i in sorted(range(len(layers)), key=lambda i: -_score(i, low) / layers[i]["params"]):
         held[i] = high
-        moves.append({"layers": {layers[i]["name"]: high}, **_totals(layers, held)})
+        moves.append({"layers": {layers[i]["name"]: high}, **_timed(_totals(layers, held), layers, table, held)})
     rows = [{"name": x["name"], "precision": low, "fixed": "", "group": "", "options": [
-        {"precision": p, "score": _score(i, p), "corrected": None, "size_bytes": _cost(x, p)[0], "bops": _cost(x, p)[1], "latency_us": None}
-        for p in precisions]} for i, x in enumerate(layers)]
+        {"precision": p, "score": _score(i, p), "corrected": None, "size_bytes": _cost(x, p)[0], "bops": _cost(x, p)[1],
+         "latency_us": _timed({}, [x], table, [p])["latency_us"]} for p in precisions]} for i, x in enumerate(layers)]
     total = sum(x["params"] for x in layers)
     return {"frontiers": [{"base": "w8a8", "column": column, "kind": "predicted", "unit": "nats per sample", "direction": "lower is better",
                            "start": start, "moves": moves}], "scores": "estimate", "notes": [], "layers": rows, "asked": {},
@@ -74,10 +80,16 @@ def search(layers: list[dict[str, Any]], recipe: Any, precisions: list[str], giv
         wide = len(layers) * k // 3
         held = [precisions[0] if i < wide else precisions[-1] for i in range(len(layers))]
         found.append(_point(layers, recipe, held, 0.03 - 0.009 * k, f"Frontier {k + 1} of 4"))
-        bare = [{key: v for key, v in p.items() if key not in ("layers", "recipe")} for p in found]
-        partial({"pareto": list(found), "tried": bare, "cost": "bops", "chosen": found[-1] if k > 1 else None, "spent": spent})
+        held = [precisions[0]] + [precisions[-1]] * (len(layers) - 1)
+        beaten = _point(layers, recipe, held, 0.05, "Repair: one layer wider")
+        mix = {"layers": [x["name"] for x in layers], "precisions": precisions}
+        letters = "abcdefg"
+        bare = [{key: v for key, v in p.items() if key not in ("layers", "recipe")}
+                | {"mix": "".join(letters[precisions.index(q)] for q in p["layers"].values())} for p in (*found, beaten)]
+        partial({"pareto": list(found), "tried": bare, "mix": mix, "cost": "bops", "chosen": found[-1] if k > 1 else None, "spent": spent})
     promise = {**found[2], "drop": {"value": 0.011, "ci95": [0.004, 0.018], "flips_lost": 18, "flips_won": 7}}
-    return {"pareto": found, "tried": bare, "cost": "bops", "chosen": found[2], "nearest": None, "kept": True, "promise": promise,
+    return {"pareto": found, "tried": bare, "mix": mix, "cost": "bops", "chosen": found[2], "nearest": None, "kept": True,
+            "promise": promise,
             "certifies": {"samples": 1000, "half": 0.011, "smallest": 0.0094, "observed_at_most": 0.009, "needed": 1514},
             "asked": {"max_drop": given.get("max_drop"), "judge": "estimate"}, "scores": "estimate", "notes": [], "words": "It keeps.",
             "layers": [], "changed": [], "spent": spent | {"measurements": 4, "network_runs": 4.0}}

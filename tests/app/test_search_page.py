@@ -142,7 +142,7 @@ def test_search_tells_its_points_decisions_and_promise_and_a_point_is_loaded(rea
     assert kinds.count("front") == 4 and kinds.count("chosen") == 1 and kinds.count("promise") == 1
     assert "Promise" in said["state"] and "1.10 pp" in said["state"] and "0.94" in said["certify"] and "0.90" in said["certify"]
     assert said["done"] == ["search"], "the same targets need no second search"
-    assert [d[1] for d in said["decisions"]].count("chosen") == 1 and len(said["decisions"]) == 4
+    assert [d[1] for d in said["decisions"]].count("chosen") == 1 and len(said["decisions"]) == 5
     one, other = (next(m for m in said["marks"] if m["kind"] == kind) for kind in ("promise", "chosen"))
     assert one["words"] != other["words"]
     acts.act(name, seen, "load", {"mark": "search:front:1", "label": "measured"})
@@ -150,6 +150,41 @@ def test_search_tells_its_points_decisions_and_promise_and_a_point_is_loaded(rea
     assert point is not None and recipes.read(client.state(name).recipe)["layers"] == point["recipe"]["layers"]
     assert marks.point_of(known(client, name, seen), "search:front:99") is None
     assert len(shown(client, name, seen)["marks"]) == len(said["marks"]), "a loaded mix does not lose the points"
+
+
+def test_a_tried_point_is_shown_and_loaded_as_one_line(ready: tuple[Client, str, View]) -> None:
+    client, name, seen = ready
+    seen.targets = Targets({"drop": 0.02})
+    acts.act(name, seen, "search")
+    ended(client, name, "search")
+    said = shown(client, name, seen)
+    mark = next(m for m in said["marks"] if m["kind"] == "tried")
+    assert {m["id"] for m in said["marks"]} >= {d[7] for d in said["decisions"]}, "every decision has its point in the plot"
+    names = said["space"]["names"]
+    assert [names[d] for d in unpack(mark["p"])] == ["w8a16", *["w4a8"] * 8] and mark["base"] == "w8a8"
+    before, count = client.state(name).recipe, len(client.history(name))
+    acts.act(name, seen, "load", {"mark": mark["id"], "p": mark["p"], "base": mark["base"], "label": "tried"})
+    layers = [x["name"] for x in acts.loaded(client, name).layers]
+    assert recipes.read(client.state(name).recipe)["layers"] == {layers[0]: "w8a16"} | dict.fromkeys(layers[1:], "w4a8")
+    assert len(client.history(name)) == count + 1
+    client.undo(name)
+    assert client.state(name).recipe == before
+
+
+@pytest.mark.parametrize("point", [{"mix": None}, {}, {"mix": "a999999"}, {"mix": "z9"}, {"mix": "a2"}])
+def test_a_tried_point_without_its_mix_cannot_be_loaded(point: dict[str, Any]) -> None:
+    run = {"mix": {"layers": ["a", "b", "c"], "precisions": ["w8a8", "w4a8"]}, "tried": [point]}
+    assert marks.held(run, point) == {} and marks.held({}, {"mix": "a3"}) == {}
+    assert marks.point_of(ask.Known(runs={"search": run}), "search:tried:0") is None
+    assert marks.held(run, {"mix": "ab2"}) == {"a": "w8a8", "b": "w4a8", "c": "w4a8"}
+
+
+def test_the_desk_has_its_place_on_every_axis(ready: tuple[Client, str, View]) -> None:
+    client, name, seen = ready
+    bench.ensure(client, acts.loaded(client, name))
+    ended(client, name, "measure")
+    now = shown(client, name, seen)["now"]
+    assert now["kl"] == pytest.approx(0.0123) and now["measured"] and now["size"] and now["bops"]
 
 
 def test_a_stopped_search_offers_the_best_so_far(client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -98,7 +98,7 @@ test("predicted is hollow and measured filled: their classes differ, and the poi
   const [c, v] = d.frontier[3];
   assert.deepEqual(hit(view([]), frame(view([]), 900, 260), frame(view([]), 900, 260).x(c / 10), frame(view([]), 900, 260).y(Math.min(v, 99))).kind, "frontier");
   assert.equal(hit(d, g, 2, 2), null);
-  assert.ok(Math.abs(costAt(g, g.x(8)) - 0.08) < 1e-9, "the cost under the pointer");
+  assert.ok(Math.abs(costAt(d, g, g.x(8)) - 0.08) < 1e-9, "the cost under the pointer");
 });
 
 test("the strip: a column a layer, higher for more bits, ticks where the desk differs", () => {
@@ -128,4 +128,20 @@ test("changes against the desk, and a move's figures in words", () => {
   const bytes = (v) => `${v} B`;
   assert.deepEqual(told({ gain: 0.42, size: 100, seconds: null, known: "predicted" }, bytes), { gain: "−42 % KL", size: "+100 B", time: "at once" });
   assert.deepEqual(told({ gain: null, size: 0, seconds: null, known: "unknown" }, bytes), { gain: "not known", size: "no bytes", time: "minutes" });
+});
+
+test("a latency by a table is a cost like the others, in its own unit", () => {
+  const slow = (f) => ({ ...f, start: [...f.start, 6000], moves: f.moves.map((m, i) => [...m, 6000 + 2000 * (i + 1)]) });
+  const space = { ...SPACE, timed: true, options: SPACE.options.map((list) => list.map((o, k) => [...o, 1000 + 2000 * k])), frontiers: [...SPACE.frontiers.map(slow), slow({ ...frontier("latency") })] };
+  const found = solve(space, doc({ latency: 11000 }, { aim: "latency" }), CURVE);
+  assert.deepEqual([found.p, found.latency], [[1, 1, 0, 0, 0, 0], 10000]);
+  assert.deepEqual(absolute(SPACE, doc({ latency: 5 })), {}, "without a table it is no limit");
+  assert.deepEqual(reach(space, "latency"), [6000, 18000]);
+  const time = { per: 1e3, unit: "ms" }, d = view([mark("a", { latency: 8000 }), mark("b", { latency: null })], { axis: "latency", time, frontier: envelope(space, "latency"), budget: 11000 }), g = frame(d, 900, 260), shapes = picture(d, 900, 260);
+  assert.ok(place(d, g, d.marks[0])[0] > 54 && place(d, g, d.marks[1]) === null, "a point without a latency is not drawn");
+  assert.ok(Math.abs(costAt(d, g, g.x(11)) - 11000) < 1e-6, "the budget under the pointer is in microseconds");
+  assert.ok(shapes.some(([, , t]) => t === "latency by the table, ms") && !shapes.some(([, , t]) => /%/.test(t ?? "")));
+  const told = reasons(space, found, "latency", 2, [], thresholds);
+  assert.match(told.words, /nats off for 2e?.*µs|2,?000 µs|2k?/);
+  assert.match(told.words, /w8a8 from 1.20e\+4 µs on/);
 });
