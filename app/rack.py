@@ -1,7 +1,8 @@
 """The rack's data, made from a bench. What an edit does not change travels once, as parts that are known by their hash.
 
 `graph` holds layers and blocks, `rules` what the target allows, `scores` the additive scores with the fitted curve,
-`sqnr` what the last measurement found at each layer. An edit itself is a few hundred bytes.
+`sqnr` what the last measurement found at each layer, `ahead` by which rules precisions spread. An edit itself is a few
+hundred bytes.
 """
 from __future__ import annotations
 
@@ -15,6 +16,7 @@ from typing import Any
 from app import master, recipes
 from app.bench import Bench
 from app.block_names import block_chains, module_of
+from app.foresight import foreseen
 from app.rack_codec import LETTERS, pack, pack_set
 from app.rack_edits import Memory, shown_by
 from app.readable import brief, kind, op_name
@@ -196,9 +198,16 @@ def rack_data(bench: Bench, memory: Memory, theme: str, state: Data, known: Know
     parts = {"graph": memory.once("graph", [bench.model], lambda: _named(graph(bench))),
              "rules": memory.once("rules", [bench.model, resolved, *detents(bench)], lambda: _named(rules(bench))),
              "scores": memory.once("scores", [*(known.found or ()), known.curve], lambda: _named(scored(known))),
-             "sqnr": memory.once("sqnr", [bench.model, report], lambda: _named(sqnr(bench)))}
+             "sqnr": memory.once("sqnr", [bench.model, report], lambda: _named(sqnr(bench))),
+             "ahead": _ahead(bench, memory)}
     have, fresh = parcels(parts, memory.parts)
     return {"theme": theme, "have": have, "parts": fresh, "live": state}
+
+
+def _ahead(bench: Bench, memory: Memory) -> tuple[str, Data | None]:
+    """The rules of the graph, by which the rack knows what a move brings with it; the engine has named them by their content."""
+    found = foreseen(memory.foreseen, bench)
+    return ("", None) if found is None else (str(found["name"]), dict(found))
 
 
 def _named(part: Data | None) -> tuple[str, Data | None]:

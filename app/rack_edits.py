@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app import master, recipes
+from app.foresight import Foreseen
 from app.rack_codec import unpack, unpack_set
 
 KEPT = 40  # states that a document may still refer to
@@ -37,6 +38,7 @@ class Memory:
     last: tuple[str, Shown] | None = None
     parts: set[str] = field(default_factory=set)
     made: dict[str, tuple[tuple[Any, ...], Any]] = field(default_factory=dict)
+    foreseen: Foreseen = field(default_factory=Foreseen)
 
     def once(self, name: str, sources: Sequence[Any], make: Callable[[], Any]) -> Any:
         """What `make` gives, made anew only when one of the objects that it is made from is another one (or another text)."""

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from engine.arguments_resolve import add_arguments as resolve_arguments
 from engine.arguments_search import add_arguments as search_arguments
 from engine.errors import Cancelled, MixdownError
 
@@ -21,6 +22,7 @@ Arguments = argparse.Namespace
 
 EXAMPLES = {
     "inspect": "python -m engine inspect model.onnx",
+    "resolve": "python -m engine resolve model.onnx --recipe recipe.yaml --ahead features.3.conv=w4a8",
     "simulate": "python -m engine simulate model.onnx --evaluation evaluation.npz --calibration calibration.npz --precision w8a8",
     "sensitivity": "python -m engine sensitivity model.onnx --calibration calibration.npz --precisions w8a8,w4a8 --mode one-on",
     "search": "python -m engine search model.onnx --evaluation evaluation.npz --calibration calibration.npz --precisions w8a16,w8a8,w4a8 "
@@ -41,6 +43,7 @@ def build_parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     inspect = _verb(verbs, "inspect", "layers, ops and their support, inputs, parameters, MACs, size")
     inspect.add_argument("model", metavar="MODEL", type=Path)
+    resolve_arguments(_verb(verbs, "resolve", "what a recipe comes to on its target, and what a move would bring with it"))
     simulate = _verb(verbs, "simulate", "the whole recipe measured: float against quantized")
     simulate.add_argument("model", metavar="MODEL", type=Path)
     simulate.add_argument("--outputs", metavar="F.npz", type=Path, help="write the output arrays as fp32/NAME and quantized/NAME")

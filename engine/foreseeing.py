@@ -18,11 +18,12 @@ class Foreseeing:
         self._known: tuple[str, Mapping[str, Any]] = ("", {})
 
     def of(self, room: Room, recipe: Recipe) -> Mapping[str, Any]:
-        """`engine.targets.foresight` for a recipe in its room."""
+        """`engine.targets.foresight` for a recipe in its room, with a `name` that stands for their content."""
         key = _key(room, recipe)
         if self._known[0] != key:
             sim = room.enter(recipe)
-            self._known = (key, foresight(sim.model, sim.target, sim.placement, recipe))
+            data = foresight(sim.model, sim.target, sim.placement, recipe)
+            self._known = (key, {"name": digest(data)[:12], **data})
         return self._known[1]
 
 

@@ -22,6 +22,8 @@ from engine.targets import load_target, place
 from engine.terminal import Bar, count, share, table, write_json
 from engine.verbs_repair import show_steps
 from engine.verbs_report import report
+from engine.verbs_resolve import answer as resolve_answer
+from engine.verbs_resolve import show as show_resolved
 from engine.verbs_search import find, save_recipe, search_cache
 from engine.verbs_search import show as show_search
 from engine.verbs_sensitivity import ask, cache_of, show
@@ -98,6 +100,16 @@ def inspect(arguments: Arguments) -> int:
     for warning in facts["warnings"]:
         print(f"note: {warning}")
     return 0
+
+
+def resolve(arguments: Arguments) -> int:
+    """Prints what a recipe comes to on its target; exit 1 where `--strict` would refuse what a move brings with it."""
+    recipe = recipe_of(arguments)
+    session = _session(arguments, load_model(arguments.model))
+    found = _with_bar(arguments, lambda progress: resolve_answer(session, recipe, arguments.ahead, progress))
+    _save(arguments, found)
+    show_resolved(found)
+    return 1 if arguments.strict and found.get("ahead", {}).get("refused") else 0
 
 
 def simulate(arguments: Arguments) -> int:
@@ -180,6 +192,7 @@ def search(arguments: Arguments) -> int:
 
 VERBS: dict[str, Callable[[Arguments], int]] = {
     "inspect": inspect,
+    "resolve": resolve,
     "simulate": simulate,
     "sensitivity": sensitivity,
     "search": search,

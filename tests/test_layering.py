@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-TOP = {"session", "room", "rooms", "repairing", "ranging", "exporting", "answering", "predicting", "searching", "taking",
-       "search_ask", "search_bench", "arguments_search", "score_mix", "solving", "group_scores", "training", "tuning",
+TOP = {"session", "room", "rooms", "repairing", "ranging", "foreseeing", "exporting", "answering", "predicting", "searching", "taking",
+       "search_ask", "search_bench", "arguments_search", "arguments_resolve", "score_mix", "solving", "group_scores", "training", "tuning",
        "worker", "worker_protocol", "worker_inbox", "cli", "verbs", "verbs_sensitivity", "verbs_report", "verbs_repair",
-       "verbs_search", "__main__", "terminal", "store"}
+       "verbs_resolve", "verbs_search", "__main__", "terminal", "store"}
 PLAIN = {"errors", "progress", "setting", "safe_yaml", "recipe", "quant.precision", "quant.granularity"}
 MAY_USE = {
     "ops": set(),

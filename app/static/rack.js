@@ -3,7 +3,7 @@
 // missing is asked for. The rack sends its whole state; an older answer never overwrites a newer hand.
 const q = new URL(import.meta.url).search;
 const at = (name) => import(`./${name}.js${q}`);
-const [State, Layout, Scale, Meter, Paint, Rails, Input, Hands, Words, Dom, Predict] = await Promise.all(["rack_state", "rack_layout", "rack_scale", "rack_meter", "rack_paint", "rack_rails", "rack_input", "rack_hands", "rack_words", "rack_dom", "rack_predict"].map(at));
+const [State, Layout, Scale, Meter, Paint, Rails, Input, Hands, Words, Dom, Predict, Ahead] = await Promise.all(["rack_state", "rack_layout", "rack_scale", "rack_meter", "rack_paint", "rack_rails", "rack_input", "rack_hands", "rack_words", "rack_dom", "rack_predict", "rack_ahead"].map(at));
 
 const RACKS = new WeakMap(), PARTS = new Map(); // parts by hash, for as long as the window lives
 const PREFS = "desk.rack", RESEND = 4000, REST = 110, NEED = 700; // ms
@@ -21,7 +21,7 @@ export default function ({ data, parentElement, setTriggerValue, setStateValue }
 
 class Rack {
   constructor(root, lib) {
-    Object.assign(this, { root, lib, S: State.create(), parts: {}, drag: null, hover: null, draws: 0, times: [], disp: [], wanted: 0 });
+    Object.assign(this, { root, lib, S: State.create(), parts: {}, drag: null, hover: null, ahead: null, looking: null, masterAt: null, draws: 0, times: [], disp: [], wanted: 0 });
     this.prefs = JSON.parse(sessionStorage.getItem(PREFS) || "{}");
     this.unit = this.prefs.unit || "kl";
     this.D = Dom.build(this, lib);
@@ -52,6 +52,7 @@ class Rack {
     if (fresh) this.open(PARTS.get(data.have.graph));
     if (ruled) State.setRules(S, PARTS.get(data.have.rules));
     if (scored) this.scores = data.have.scores ? PARTS.get(data.have.scores) : null;
+    if (ruled || this.have?.ahead !== data.have.ahead) Ahead.setData(S, data.have.ahead ? PARTS.get(data.have.ahead) : null);
     this.sqnr = data.have.sqnr ? PARTS.get(data.have.sqnr).db : null;
     this.have = data.have;
     // Until the recipe is resolved, bytes and bit operations stay what the hand made of them.
@@ -96,6 +97,8 @@ class Rack {
 
   // ---- data out
   commit(why) {
+    this.looking = null;
+    this.say(Ahead.between(this.S, this.S.was, Ahead.hand(this.S)));
     this.S.seq += 1;
     clearTimeout(this.resting);
     this.chips();
@@ -104,6 +107,7 @@ class Rack {
     this.preview(true);
   }
   chooses() {
+    this.looking = null;
     this.S.seq += 1;
     this.chips();
     this.refresh();
@@ -117,6 +121,7 @@ class Rack {
     this.resending = setTimeout(() => this.S.live.ack < this.S.seq && !this.drag && ((this.S.seq += 1), this.post("again")), RESEND);
   }
   moved() {
+    this.foresee();
     this.preview(false);
     this.ask();
   }
@@ -133,6 +138,7 @@ class Rack {
   }
 
   totals() {
+    Ahead.update(this.S);
     return { ...Scale.costs(this.S), ...Predict.sum(this.S, this.scores) };
   }
 
@@ -193,12 +199,13 @@ class Rack {
     const { S, L, grid, t, scores, unit, hover, focused, marquee, dpr, sqnr, largest } = this;
     const V = { S, L, grid, t, scores, unit, hover, focused, marquee, dpr, sqnr, largest, left: this.D.scroll.scrollLeft };
     V.total = this.totals();
-    Object.assign(V, Predict.view(scores, S.n, V.total));
+    Object.assign(V, Predict.view(scores, S.n, V.total), { ahead: this.ahead, dragging: !!this.drag });
     V.figure = (it) => Words.figure(V, it);
     return V;
   }
   refresh() {
     if (!this.L) return;
+    this.foresee();
     const V = this.view();
     Dom.sliders(this.D, V, Words, this.lib.el);
     Dom.master(this.D, V, Words);
@@ -262,14 +269,53 @@ class Rack {
 
   // ---- hands
   card(h, e) {
-    Dom.tip(this.D, this.root, h?.it && h.zone !== "bracket" ? Words.card(this.view(), h, !!this.drag) : null, e, this.lib.el);
+    Dom.tip(this.D, this.root, h?.it && h.zone !== "bracket" ? this.told(Words.card(this.view(), h, !!this.drag)) : null, e, this.lib.el);
   }
   masterCard(p, e) {
-    Dom.tip(this.D, this.root, e && this.L ? Words.masterCard(this.view(), p) : null, e, this.lib.el);
+    this.masterAt = e ? p : null;
+    this.foresee();
+    Dom.tip(this.D, this.root, e && this.L ? this.told(Words.masterCard(this.view(), p)) : null, e, this.lib.el);
+    this.ask();
+  }
+  hovers(h, e) {
+    this.hover = h;
+    this.foresee();
+    this.card(h, e);
+    this.ask();
+  }
+  // What the move under the hand would bring: that of a drag, else one looked at by keys, else that to the detent under the pointer.
+  foresee() {
+    const { S, drag, looking, hover, masterAt } = this, now = Ahead.hand(S);
+    const over = hover?.it && hover.zone === "fader" && !hover.cap, to = (move) => Ahead.between(S, now, Ahead.after(S, move));
+    if (drag) this.ahead = drag.from ? Ahead.between(S, { ...now, prec: drag.from, base: drag.base ?? S.base }, now) : null;
+    else if (looking) this.ahead = Ahead.between(S, now, { ...now, ...looking });
+    else if (masterAt !== null) this.ahead = to((other) => State.setBase(other, masterAt));
+    else this.ahead = over ? to((other) => State.setTo(other, State.chosen(S, hover.it.ids), hover.p)) : null;
+  }
+  told(card) {
+    return { ...card, ahead: this.ahead ? Ahead.words(this.S, this.scores, this.ahead) : "" };
+  }
+  say(A) {
+    this.D.said.textContent = A ? Ahead.words(this.S, this.scores, A) : "";
+  }
+  // By keys: the card stands at the strip, or at the master, and the line is spoken.
+  look(looking, master = false) {
+    if (!looking && !this.looking) return;
+    this.looking = looking;
+    this.foresee();
+    this.say(looking ? this.ahead : null);
+    const { S, L, D, grid } = this, it = L.items[L.itemOf[S.cur]], r = (master ? D.master : D.scroll).getBoundingClientRect();
+    const at = { clientX: r.left + (master ? r.width / 2 : it.x + it.w - D.scroll.scrollLeft), clientY: r.top + grid.y(0) - 60 };
+    const card = looking && (master ? Words.masterCard(this.view(), null) : Words.card(this.view(), { it, zone: "strip" }, true));
+    Dom.tip(D, this.root, card ? this.told(card) : null, at, this.lib.el);
+    this.ask();
   }
   cancel() {
     Input.cancel(this);
-    if (this.L) this.refresh();
+    if (!this.L) return;
+    this.look(null);
+    this.card(null);
+    this.refresh();
   }
   focus() {
     this.D.sliders.children[this.L.itemOf[this.S.cur]]?.focus({ preventScroll: true });

@@ -44,7 +44,9 @@ export function build(R, { el, button }) {
   D.scroll.tabIndex = -1;
   D.tip = el("div", "rk-tip");
   D.tip.setAttribute("role", "tooltip");
-  R.root.append(D.bar, el("div", "rk-grid", D.mapLeft, D.map, D.mapRight, D.rail, D.scroll, D.master), D.tip, D.help);
+  D.said = el("div", "rk-said");
+  D.said.setAttribute("role", "status"); // what a move brings with it, for those who do not see it
+  R.root.append(D.bar, el("div", "rk-grid", D.mapLeft, D.map, D.mapRight, D.rail, D.scroll, D.master), D.tip, D.help, D.said);
   document.addEventListener("pointerdown", (e) => !e.composedPath().includes(D.help) && !e.composedPath().includes(D.ask) && (D.help.classList.remove("open"), D.ask.setAttribute("aria-expanded", "false")));
   return D;
 }
@@ -66,7 +68,7 @@ export function sliders(D, V, words, el) {
   while (row.children.length > L.items.length) row.lastChild.remove();
   while (row.children.length < L.items.length) {
     const s = el("div");
-    for (const [k, v] of [["role", "slider"], ["aria-orientation", "vertical"], ["aria-keyshortcuts", "S M G ArrowUp ArrowDown"]]) s.setAttribute(k, v);
+    for (const [k, v] of [["role", "slider"], ["aria-orientation", "vertical"], ["aria-keyshortcuts", "S M G ArrowUp ArrowDown Shift+ArrowUp Shift+ArrowDown Enter"]]) s.setAttribute(k, v);
     row.append(s);
   }
   const last = S.precisions.length - 1;
@@ -88,7 +90,7 @@ export function placeSliders(D, L) {
 export function tip(D, root, card, e, el) {
   if (!card) return (D.tip.style.display = "none");
   const pair = el("div", "kv", ...card.rows.flatMap(([a, b]) => [el("span", "", a), el("span", "", b)]));
-  D.tip.replaceChildren(el("div", "n", card.title), el("div", "d", card.note), pair, ...(card.why ? [el("div", "why", card.why)] : []), ...(card.no ? [el("div", "no", card.no)] : []));
+  D.tip.replaceChildren(el("div", "n", card.title), el("div", "d", card.note), pair, ...(card.ahead ? [el("div", "ahead", card.ahead)] : []), ...(card.why ? [el("div", "why", card.why)] : []), ...(card.no ? [el("div", "no", card.no)] : []));
   D.tip.style.display = "block";
   placeTip(D, root, e);
 }

@@ -11,7 +11,7 @@ export function listen(R) {
   on(s, "pointermove", (e) => move(R, e));
   on(s, "pointerup", () => (Input.up(R), R.card(null)));
   on(s, "pointercancel", () => R.cancel());
-  on(s, "pointerleave", () => !R.drag && ((R.hover = null), R.card(null), R.ask()));
+  on(s, "pointerleave", () => !R.drag && R.hovers(null));
   on(s, "dblclick", (e) => R.L && Input.doubled(R, hit(R, e)));
   on(s, "wheel", (e) => wheel(s, e), { passive: false });
   on(D.map, "pointerdown", (e) => R.L && grab(R, e));
@@ -19,13 +19,14 @@ export function listen(R) {
   on(D.map, "pointerup", () => (R.grab = null));
   on(D.master, "pointerdown", (e) => !e.button && R.L && Input.masterDown(R, e.offsetY) && (D.master.setPointerCapture(e.pointerId), R.masterCard(null)));
   on(D.master, "pointermove", (e) => R.L && masterMove(R, e));
-  on(D.master, "pointerup", () => R.drag?.kind === "master" && Input.up(R));
+  on(D.master, "pointerup", () => R.drag?.kind === "master" && (Input.up(R), R.masterCard(null)));
   on(D.master, "pointercancel", () => R.cancel());
-  on(D.master, "pointerleave", () => R.masterCard(null));
+  on(D.master, "pointerleave", () => R.drag?.kind !== "master" && R.masterCard(null));
   on(D.master, "keydown", (e) => R.L && Keys.masterKey(R, e) && (e.preventDefault(), e.stopPropagation()));
   on(D.sliders, "keydown", (e) => R.L && Keys.key(R, e) && (e.preventDefault(), e.stopPropagation()));
   on(D.sliders, "focusin", (e) => ((R.focused = e.target.matches(":focus-visible")), R.ask()));
-  on(D.sliders, "focusout", () => ((R.focused = false), R.ask()));
+  on(D.sliders, "focusout", () => ((R.focused = false), R.look(null), R.ask()));
+  on(D.master, "focusout", () => R.look(null));
 }
 
 function hit(R, e) {
@@ -36,7 +37,7 @@ function hit(R, e) {
 function down(R, e) {
   if (e.button || !R.L) return;
   R.D.scroll.setPointerCapture(e.pointerId);
-  R.card(null);
+  R.hovers(null);
   e.preventDefault();
   Input.down(R, hit(R, e), e);
 }
@@ -47,9 +48,7 @@ function move(R, e) {
   if (R.drag) return dragged(R, h, e);
   s.style.cursor = cursor(h, R.L.density);
   if (R.hover?.it === h.it && R.hover?.p === h.p && R.hover?.zone === h.zone) return Dom.placeTip(R.D, R.root, e);
-  R.hover = h;
-  R.card(h, e);
-  R.ask();
+  R.hovers(h, e);
 }
 
 function dragged(R, h, e) {
@@ -61,8 +60,8 @@ function dragged(R, h, e) {
 
 function masterMove(R, e) {
   const p = R.grid.at(e.offsetY), near = e.offsetY > R.grid.y(0) - 12 && e.offsetY < R.grid.end + 12;
-  if (R.drag?.kind === "master") return Input.move(R, { p }, e);
-  R.masterCard(near ? p : null, e);
+  if (R.drag?.kind === "master") Input.move(R, { p }, e);
+  R.masterCard(near || R.drag ? p : null, e);
 }
 
 // The wheel scrolls sideways while there is something to scroll; otherwise the page moves.

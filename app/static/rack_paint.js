@@ -3,6 +3,7 @@ const q = new URL(import.meta.url).search;
 const { Y, bracketText, foldable } = await import(`./rack_layout.js${q}`);
 const { box, fitted, font, text } = await import(`./rack_brush.js${q}`);
 const { strip } = await import(`./rack_strip.js${q}`);
+const { ghosts } = await import(`./rack_ghosts.js${q}`);
 const { level } = await import(`./rack_scale.js${q}`);
 
 export function strips(x, V, left, right) {
@@ -24,6 +25,7 @@ export function strips(x, V, left, right) {
   if (V.unit !== "db" && V.scores) dashes(x, t, left, right, Math.round(Y.meterEnd - level(1, 1) * (Y.meterEnd - L.meterTop)));
   for (const it of L.items) if (it.x + it.w >= left && it.x <= right) strip(x, V, it);
   links(x, V, left, right);
+  ghosts(x, V, left, right);
   if (V.marquee) marquee(x, V);
   names(x, V, left, right);
 }

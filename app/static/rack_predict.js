@@ -23,10 +23,19 @@ export function precisionsOf(S) {
   return out;
 }
 
+// The same for what a move would bring: `names` are the precisions that layers would have, `hand` who is in float, and the base.
+export function precisionsAt(S, names, hand) {
+  const out = { [REST]: S.solo.size ? "fp32" : S.precisions[hand.base].id };
+  S.layers.forEach((l, i) => (out[l.n] = !hand.mute.has(i) && (!S.solo.size || S.solo.has(i)) ? names[i] : "fp32"));
+  return out;
+}
+export const lacking = (scores, now) => missing(scores.scores, now);
+export const scoreOf = (scores, now) => total(scores.scores, now);
+
 export function sum(S, scores) {
   if (!scores) return { score: null, missing: S.n };
-  const now = precisionsOf(S), lacking = missing(scores.scores, now).length;
-  return { score: total(scores.scores, now), missing: lacking };
+  const now = precisionsOf(S);
+  return { score: scoreOf(scores, now), missing: lacking(scores, now).length };
 }
 
 const scaled = (scores, drop) => (scores.unit === "%" ? drop * 100 : drop);

@@ -3,6 +3,7 @@ const q = new URL(import.meta.url).search;
 const { MAP, MASTER, RAIL, Y } = await import(`./rack_layout.js${q}`);
 const { box, font, text } = await import(`./rack_brush.js${q}`);
 const { toneOf } = await import(`./rack_meter.js${q}`);
+const { onMap } = await import(`./rack_ghosts.js${q}`);
 const { byHand } = await import(`./rack_state.js${q}`);
 const M = await import(`./rack_scale.js${q}`);
 
@@ -134,6 +135,7 @@ export function minimap(map, left, right, V) {
   right.fillRect(0, 0, 1, MAP);
   text(right, seen > 0.999 ? "all in view" : Math.round(seen * 100) + " % in view", 39, 19, t.text3);
   for (const it of L.items) mapStrip(map, V, it, it.x * k, Math.max(1, it.w * k - 1));
+  onMap(map, V, k);
   map.fillStyle = t.soft;
   map.fillRect(0, MAP - 1, L.W, 1);
   if (seen < 0.999) mapWindow(map, V, V.left * k, L.W * k);

@@ -17,6 +17,7 @@ export const dbTone = (v) => (v > dbLevel(20) ? "hot" : v > dbLevel(30) ? "mid" 
 // What bytes and bit operations become: Python's exact totals, and on them what the hand has moved since.
 export function costs(S) {
   const live = S.live, P = S.precisions;
+  if (S.now && S.F.sized) return { size: S.now.size, bops: S.now.bops };
   let size = live.size, bops = live.bops;
   for (let i = 0; i < S.n; i += 1) {
     const was = S.was.mute.has(i) ? null : P[ran(S, i)], now = S.mute.has(i) ? null : P[effective(S, i)];

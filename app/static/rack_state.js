@@ -30,7 +30,7 @@ export const unpackSet = (text) => new Set(text ? text.split(",").flatMap((r) =>
 export const range = (a, b) => Array.from({ length: Math.max(0, b - a + 1) }, (_, k) => a + k);
 export const clamp = (x, a, b) => Math.max(a, Math.min(b, x));
 
-export const create = () => ({ n: 0, layers: [], blocks: [], precisions: [], no: [], links: [], linkOf: [], prec: [], eff: [], mute: new Set(), stay: new Set(), base: 0, solo: new Set(), sel: new Set([0]), cur: 0, anchor: 0, seq: 0, token: "", was: { prec: [], mute: new Set() }, live: null });
+export const create = () => ({ n: 0, layers: [], blocks: [], precisions: [], no: [], links: [], linkOf: [], prec: [], eff: [], mute: new Set(), stay: new Set(), base: 0, solo: new Set(), sel: new Set([0]), cur: 0, anchor: 0, seq: 0, token: "", was: { prec: [], mute: new Set(), base: 0 }, live: null, F: null, now: null });
 
 // A graph's layers fall into blocks: runs of layers with one block name.
 export function setGraph(S, graph) {
@@ -66,7 +66,7 @@ export function adopt(S, live) {
   S.mute = unpackSet(live.mute);
   S.stay = unpackSet(live.stay);
   S.solo = unpackSet(live.solo);
-  S.was = { prec: [...S.prec], mute: new Set(S.mute) };
+  S.was = { prec: [...S.prec], mute: new Set(S.mute), base: S.base };
   S.sel = unpackSet(live.sel);
   S.cur = clamp(live.cur, 0, Math.max(0, S.n - 1));
   if (moved) S.anchor = S.cur;
@@ -75,15 +75,26 @@ export function adopt(S, live) {
 
 export const doc = (S, graph, why) => ({ seq: S.seq, graph, from: S.token, why, prec: pack(S.prec), base: S.base, mute: packSet(S.mute), solo: packSet(S.solo), sel: packSet(S.sel), cur: S.cur });
 
-// The detent that counts: what the graph made of the request; once the hand has moved it, the next legal one with more bits.
+// The detent that counts: what the graph makes of the request. Where the rules of that are not known (see rack_ahead.js), it is what
+// Python has confirmed, and for a fader that was moved since the next legal one with more bits.
 export function effective(S, i) {
+  if (S.now && !S.mute.has(i)) return ((p) => (p >= 0 ? p : S.prec[i]))(detentOf(S, S.now.names[i]));
   if (S.prec[i] !== S.was.prec[i]) return legal(S, i, S.prec[i], -1);
   return ran(S, i);
 }
 // The same of the state that Python has confirmed.
 export const ran = (S, i) => ((e) => (e >= 0 && e < S.precisions.length ? e : S.was.prec[i]))(S.eff[i] ?? -1);
-export const raised = (S, i) => !S.mute.has(i) && S.prec[i] === S.was.prec[i] && (S.eff[i] ?? -1) >= 0 && S.eff[i] !== S.prec[i];
-export const effectiveName = (S, i) => (raised(S, i) ? (S.precisions[S.eff[i]]?.id ?? S.live.extra[S.eff[i] - S.precisions.length] ?? "") : S.precisions[effective(S, i)]?.id);
+const confirmed = (S, i) => S.prec[i] === S.was.prec[i] && (S.eff[i] ?? -1) >= 0 && S.eff[i] !== S.prec[i];
+export const raised = (S, i) => !S.mute.has(i) && (S.now ? S.now.names[i] !== S.precisions[S.prec[i]].id : confirmed(S, i));
+const told = (S, i) => (raised(S, i) ? (S.precisions[S.eff[i]]?.id ?? S.live.extra[S.eff[i] - S.precisions.length] ?? "") : S.precisions[effective(S, i)]?.id);
+export const effectiveName = (S, i) => (S.now && !S.mute.has(i) ? S.now.names[i] : told(S, i));
+export const detentOf = (S, name) => S.precisions.findIndex((p) => p.id === name);
+// The row of a precision on the fader: its detent, else that of the nearest one.
+export function rowOf(S, name) {
+  const at = detentOf(S, name), bits = (/^w(\d+)a(\d+)$/.exec(name) ?? [0, 32, 32]).slice(1).map(Number);
+  const off = (p) => Math.abs(p.w - bits[0]) + Math.abs(p.a - bits[1]);
+  return at >= 0 ? at : S.precisions.reduce((best, p, k) => (off(p) < off(S.precisions[best]) ? k : best), 0);
+}
 export const heard = (S, i) => !S.mute.has(i) && (!S.solo.size || S.solo.has(i));
 
 // The nearest legal detent; with a direction only that way, and where there is none the layer stays where it is.

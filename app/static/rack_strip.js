@@ -1,7 +1,7 @@
 // One channel strip: head, keys, meter, fader, size. `V` is the view: state S, layout L, fader grid, tokens t, scores, unit.
 const q = new URL(import.meta.url).search;
 const { Y } = await import(`./rack_layout.js${q}`);
-const { byHand, effective, effectiveName, raised } = await import(`./rack_state.js${q}`);
+const { byHand, detentOf, effective, effectiveName, raised, rowOf } = await import(`./rack_state.js${q}`);
 const { box, font, glyph, kindOf, text } = await import(`./rack_brush.js${q}`);
 const { meter } = await import(`./rack_meter.js${q}`);
 const { layerBytes } = await import(`./rack_scale.js${q}`);
@@ -76,7 +76,7 @@ function tinyFader(x, V, it, at) {
   if (!it.group && raised(S, it.ids[0])) x.fillRect(it.x + 0.5, effectiveY(V, it.ids[0]), w, 1.5);
 }
 
-const effectiveY = (V, i) => V.grid.y(Math.min(V.S.eff[i], V.grid.count - 1));
+const effectiveY = (V, i) => V.grid.y(rowOf(V.S, effectiveName(V.S, i)));
 
 function fader(x, V, it, at) {
   const { S, L, t, grid } = V, { cx } = at, all = it.ids.map((i) => S.prec[i]);
@@ -123,7 +123,7 @@ function effectiveMark(x, V, i, cx, w, from) {
   x.lineTo(cx, y + (from > y ? h / 2 : -h / 2));
   x.stroke();
   x.lineWidth = 1;
-  if (w >= 17 && Math.abs(from - y) > grid.cap - 3) font(x, 600, 8), text(x, V.L.density === "console" ? effectiveName(V.S, i).toUpperCase() : (V.S.precisions[V.S.eff[i]]?.cap ?? "…"), cx, y + 0.5, t.text2);
+  if (w >= 17 && Math.abs(from - y) > grid.cap - 3) font(x, 600, 8), text(x, V.L.density === "console" ? effectiveName(V.S, i).toUpperCase() : (V.S.precisions[detentOf(V.S, effectiveName(V.S, i))]?.cap ?? "…"), cx, y + 0.5, t.text2);
 }
 
 function cap(x, V, it, at, y, w, mixed) {

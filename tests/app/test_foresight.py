@@ -130,3 +130,19 @@ def test_the_browser_finds_what_resolve_finds(graph: str, name: str, tmp_path: P
     assert done.returncode == 0, done.stderr[-2000:]
     found = json.loads(done.stdout)
     assert found["count"] == sum(len(c["moves"]) for c in cases) > 100 and not found["wrongs"], found["wrong"]
+
+
+def small_rack() -> Model:
+    """The seven layers of the browser's own tests: two blocks, in the second one two layers that read one tensor."""
+    names = ["a.0.expand", "a.0.depthwise", "a.0.project", "a.1.expand", "a.1.depthwise", "a.1.project", "head"]
+    reads, makes = ["x", "t0", "t1", "t2", "t3", "t2", "s"], ["t0", "t1", "t2", "t3", "t4", "t5", "y"]
+    lines = [f"{n} = Conv({r}, w{i}) -> {m}" for i, (n, r, m) in enumerate(zip(names, reads, makes, strict=True))]
+    shapes: dict[str, tuple[int, ...]] = {f"w{i}": (8, 1 if n.endswith("depthwise") else 8, 1, 1) for i, n in enumerate(names)}
+    return build([*lines[:6], "sum = Add(t4, t5) -> s", lines[6]], {"x": (1, 8, 4, 4)}, ["y"], shapes,
+                 attributes={n: {"group": 8} for n in names if n.endswith("depthwise")})
+
+
+def test_the_browsers_tests_have_the_rules_that_the_engine_makes() -> None:
+    model, target = small_rack(), load_target("htp_v73")
+    kept = json.loads((HERE / "rack.foresight.json").read_text())
+    assert foresight(model, target, place(model, target), Recipe()) == kept
