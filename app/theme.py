@@ -8,7 +8,7 @@ STATIC = Path(__file__).resolve().parent / "static"
 PAGE_SHEETS = ("page.css", "projects.css")
 
 EARLY = {"readout": 98, "rack": 440, "layers": 264, "heat": 176, "graph": 240, "plots": 224, "chain": 480, "falls": 280, "gains": 236,
-         "mix": 700, "train": 480, "curves": 250, "trials": 280}
+         "mix": 700, "train": 480, "curves": 250, "trials": 280, "setter": 200}
 TOKENS: dict[str, dict[str, str]] = {
     "dark": {
         "bg": "#0B0E13", "surface": "#12161D", "chassis": "#191F28", "raised": "#2B3543", "raised2": "#1F2733",

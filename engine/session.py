@@ -51,6 +51,7 @@ from engine.sim.kept_cuts import BUDGET, KeptCuts
 from engine.sim.quantization import FLOAT
 from engine.solving import solve
 from engine.taking import taking_of
+from engine.targets import resolve
 
 Partial = Callable[[dict[str, Any]], None]
 ORDER_SEED = 0
@@ -118,9 +119,16 @@ class Session:
         progress(0.0, "Drawing the network")
         return drawing(self.model)
 
-    def resolve(self, recipe: Recipe, progress: Progress = silent) -> dict[str, Any]:
-        """What follows from the recipe alone, without running anything."""
+    def resolve(self, recipe: Recipe, progress: Progress = silent, strict: bool = False) -> dict[str, Any]:
+        """What follows from the recipe alone, without running anything.
+
+        Raises:
+            IllegalPrecision: under `strict`, a layer would not get what it asks for, or what it gets is illegal on the target.
+        """
         room = self._rooms.sketch(recipe, progress)
+        if strict:
+            sim = room.enter(recipe)
+            resolve(sim.model, recipe, sim.target, sim.placement, strict=True)
         return resolved(room.enter(recipe), room.state(recipe)) | {"foresight": self._foreseeing.of(room, recipe)}
 
     def ahead(self, recipe: Recipe, moves: Mapping[str, str], progress: Progress = silent) -> dict[str, Any]:

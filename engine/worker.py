@@ -138,7 +138,7 @@ VERBS: dict[str, Callable[[Any, dict[str, Any], Reporter], Any]] = {
     "graph": lambda s, a, r: s.graph(progress=r),
     "steps": lambda s, a, r: _techniques(),
     "float": lambda s, a, r: s.float_value(progress=r),
-    "resolve": lambda s, a, r: s.resolve(_recipe(a), progress=r),
+    "resolve": lambda s, a, r: s.resolve(_recipe(a), progress=r, **_some(a, {"strict": bool})),
     "measure": lambda s, a, r: s.measure(_recipe(a), progress=r, partial=r.partial),
     # A worker that has not run yet, on a recipe whose figures are known: the first move is then as quick as the later ones.
     "ready": lambda s, a, r: {"samples": s.measure(_recipe(a), progress=r)["samples"]},

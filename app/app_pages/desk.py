@@ -8,7 +8,7 @@ import streamlit as st
 
 from app import bench as benches
 from app import curves, numbers, polled, rack, rack_edits, readouts, recipes, state
-from app.app_pages import calibration, graph_view, inspector, recipe_panel
+from app.app_pages import calibration, graph_view, inspector, recipe_panel, rules_panel
 from app.bench import Bench
 from app.components.layers import layers
 from app.components.rack import rack as rack_component
@@ -94,7 +94,8 @@ def _record(track: Track, unit: str) -> str:
 
 def _panels() -> dict[str, Callable[[Bench, Desk], None]]:
     """What can stand at the right, by name."""
-    return {"Table": _table, "Graph": graph_view.draw, "History": recipe_panel.history, "Recipe": recipe_panel.editor}
+    return {"Table": _table, "Graph": graph_view.draw, "Set": rules_panel.draw, "History": recipe_panel.history,
+            "Recipe": recipe_panel.editor}
 
 
 def _table(found: Bench, desk: Desk) -> None:
