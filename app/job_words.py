@@ -16,11 +16,11 @@ from app.repair.ask import lines_of
 # Where the result of a verb is shown; a page that this version lacks is never linked.
 PAGES = {"open": "model", "float": "model", "resolve": "desk", "measure": "desk", "ready": "desk", "calibrate": "desk", "layer": "desk",
          "graph": "desk", "curve": "desk", "additivity": "desk", "sensitivity": "sensitivity", "diagnose": "sensitivity",
-         "repair": "repair", "tune": "train", "technique": "repair", "steps": "repair", "search": "search",
-         "solve": "search", "takes": "search", "frontier": "search", "compare": "compare", "quantize": "export",
+         "repair": "repair", "train": "train", "trained": "train", "tune": "train", "technique": "repair", "steps": "repair",
+         "search": "search", "solve": "search", "takes": "search", "frontier": "search", "compare": "compare", "quantize": "export",
          "verify": "export", "report": "report"}
 # Looked up by a page itself: told only if they fail.
-QUIET = ("ready", "layer", "resolve", "open", "graph", "curve", "additivity", "steps", "frontier", "solve")
+QUIET = ("ready", "trained", "layer", "resolve", "open", "graph", "curve", "additivity", "steps", "frontier", "solve")
 LONGEST = 1500
 
 
@@ -31,7 +31,7 @@ def name(job: Any) -> str:
 
 def trains(job: Any) -> bool:
     """Whether it is a chain of steps that ends with training."""
-    return job.verb == "repair" and [line.name for line in lines_of(job.args)][-1:] == ["qat"]
+    return job.verb == "train" or (job.verb == "repair" and [line.name for line in lines_of(job.args)][-1:] == ["qat"])
 
 
 def plain(error: str) -> str:

@@ -13,7 +13,8 @@ VERBS = {"open": "Reading the model", "resolve": "Resolving the recipe", "float"
          "measure": "Measuring", "ready": "Getting ready", "calibrate": "Calibrating", "layer": "Looking into a layer",
          "quantize": "Exporting", "verify": "Verifying",
          "sensitivity": "Scoring layers", "diagnose": "Looking for causes", "compare": "Comparing",
-         "repair": "Repairing", "tune": "Searching settings", "steps": "Listing the techniques", "curve": "Learning to predict",
+         "repair": "Repairing", "train": "Training", "trained": "Looking for kept epochs",
+         "tune": "Searching settings", "steps": "Listing the techniques", "curve": "Learning to predict",
          "additivity": "Checking sums",
          "frontier": "Scoring for budgets", "solve": "Solving", "search": "Searching", "takes": "Looking for what it takes"}
 Part = dict[str, Any]

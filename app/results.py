@@ -16,7 +16,7 @@ from engine.store.files import file_identity
 RESULTS_VERSION = 3
 # These depend on nothing but their key. (`resolve` and `layer` also tell what the session has calibrated;
 # files of `quantize` and `verify` may be gone.)
-KEPT = ("open", "graph", "float", "measure", "calibrate", "sensitivity", "diagnose", "compare", "curve", "additivity", "repair",
+KEPT = ("open", "graph", "float", "measure", "calibrate", "sensitivity", "diagnose", "compare", "curve", "additivity", "repair", "train",
         "frontier", "solve", "search", "takes")
 RECIPES = ("recipe", "left", "right")  # arguments that are recipes: two texts of one meaning are one
 _MEMORY = 24

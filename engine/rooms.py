@@ -7,6 +7,7 @@ costs that step alone, and two recipes share whatever they agree on. Results of 
 from __future__ import annotations
 
 import hashlib
+import time
 from collections import OrderedDict
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 
 from engine import training as _training  # noqa: F401  (importing registers the step qat)
 from engine.data import Dataset
-from engine.errors import BadInput
+from engine.errors import BadInput, Cancelled
 from engine.graph import Model
 from engine.progress import Making, Progress, part, silent
 from engine.ptq import apply_step, registered, steps_of, unrounded
@@ -31,6 +32,7 @@ VERSION = 1  # raised when what is kept of steps changes its meaning
 EFFORT = {"graph": 1.0, "data": 4.0, "precision": 20.0, "training": 200.0}  # shares of the progress bar
 FOLDER = "steps"
 WORTH_KEEPING = 0.5  # seconds; quicker steps run again rather than fill the disk
+PATIENCE = 20 * WORTH_KEEPING  # on a machine that is busy they take longer
 
 
 class Rooms:
@@ -79,6 +81,20 @@ class Rooms:
                 return False
             room = self._after(room, step, recipe, silent)
         return True
+
+    def before_last(self, recipe: Recipe) -> QuantSim | None:
+        """The calibrated simulation that the recipe's last step begins with; None where the steps before it would take long: those
+        that took long once are on disk."""
+        end = time.perf_counter() + PATIENCE
+
+        def hurry(fraction: float, message: str) -> None:
+            if time.perf_counter() > end:
+                raise Cancelled
+
+        try:
+            return self.room(replace(recipe, steps=steps_of(recipe)[:-1]), hurry).calibrated(recipe, hurry)
+        except Cancelled:
+            return None
 
     def _checked(self, recipe: Recipe) -> tuple[Step, ...]:
         wanted = recipe.model.sha256 if recipe.model else None

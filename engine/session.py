@@ -176,6 +176,15 @@ class Session:
         self._compare(silent)
         return repairing_of(self).known(recipe)
 
+    def training_kept(self, recipe: Recipe) -> dict[str, Any]:
+        """The epochs on disk of the training that the recipe ends with, a killed or stopped one: `training`, as
+        `engine.qat.Training` tells them; None where there are none. Nothing is trained."""
+        from engine.training import kept_training
+
+        data = self.training or self.calibration
+        found = None if self._cache is None or data is None else kept_training(recipe, self._rooms.before_last, data, self._cache)
+        return {"training": found}
+
     def tune(self, recipe: Recipe, progress: Progress = silent, partial: Partial | None = None, **space: Any) -> dict[str, Any]:
         """Searches the settings of the recipe's training step; trials are kept, so that a stopped search goes on.
 

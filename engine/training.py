@@ -2,7 +2,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -10,8 +13,11 @@ from engine.data import Dataset
 from engine.errors import BadInput
 from engine.graph.model import Model
 from engine.progress import Progress
-from engine.ptq.technique import StepReport, technique
+from engine.ptq import steps_of
+from engine.ptq.technique import StepReport, build, technique
 from engine.qat import Qat, Training, train
+from engine.qat.checkpoints import kept_state
+from engine.recipe import Recipe
 from engine.sim.calibration import Samples
 from engine.sim.quantsim import QuantSim
 
@@ -28,6 +34,22 @@ def qat(sim: QuantSim, data: Samples | None, config: Qat, progress: Progress) ->
     folder = None if sim.kept is None else sim.kept.folder.parent / FOLDER
     found = train(sim, data, config, progress, folder, run_key(sim, data, config))
     return StepReport("qat", changes=_words(found, data), warnings=tuple(found.notes), training=found.to_json())
+
+
+def kept_training(recipe: Recipe, before_last: Callable[[Recipe], QuantSim | None], data: Dataset, cache: Path) -> dict[str, Any] | None:
+    """What is kept of the training that a recipe ends with, as `Training.to_json` tells it; None where no epoch of it is.
+
+    Args:
+        before_last: the simulation that it begins with; None where that is not at hand.
+        cache: the folder that results of steps are kept in.
+    """
+    steps = steps_of(recipe)
+    sim = before_last(recipe) if steps and steps[-1].name == "qat" else None
+    if sim is None:
+        return None
+    state = kept_state(cache / FOLDER, run_key(sim, data, build(steps[-1])))
+    found: dict[str, Any] | None = (state or {}).get("training")
+    return found if found and found.get("epochs") else None
 
 
 def run_key(sim: QuantSim, data: Dataset, config: Qat) -> str:

@@ -152,6 +152,9 @@ VERBS: dict[str, Callable[[Any, dict[str, Any], Reporter], Any]] = {
     "solve": lambda s, a, r: s.solve(_precisions(a), _recipe(a), _number(a, "max_score") if "max_score" in a else None, progress=r,
                                      **_search(a)),
     "repair": lambda s, a, r: s.repair(_recipe(a), progress=r, partial=r.partial),
+    # The same question, of a recipe that ends with training: under a name of its own, runs of repair and of training let each other be.
+    "train": lambda s, a, r: s.repair(_recipe(a), progress=r, partial=r.partial),
+    "trained": lambda s, a, r: s.training_kept(_recipe(a)),
     "tune": lambda s, a, r: s.tune(_recipe(a), progress=r, partial=r.partial, **_space(a)),
     "compare": lambda s, a, r: s.compare(_run(a, "left"), _run(a, "right"), progress=r),
     "curve": lambda s, a, r: s.curve(_recipe(a), _precisions(a), progress=r, partial=r.partial, **_some(a, CURVE)),

@@ -77,7 +77,7 @@ def _curves(found: Bench, seen: View, known: Known, fields: Sequence[Facts], nam
         st.html(markup.title("Epoch by epoch", "on samples held out of training; the evaluation data stay unseen"), width="stretch")
         asked = str(ask.arguments(found, seen.options)["recipe"])
         reproduce_drawer.draw(found, "train", recipe=asked, more=(_own_loop(found, seen, fields),))
-    st.html(markup.text(words.said(found, known, seen.options, name_unit[1])))
+    st.html(markup.text(words.said(found, known, seen.options, name_unit[1], fields)))
     curves(figures.curves_data(known, seen.options, fields, state.theme()))
     layers = list((found.outcome or found.resolved_before or {}).get("layers") or [])
     if layers:

@@ -12,6 +12,7 @@ from app.repair.draft import Line, Lines
 from engine.errors import BadInput
 
 VERB = "repair"
+TRAINING = "train"  # the same question of a chain that ends with training: its jobs and those of this page let each other be
 LADDER = "auto"
 Row = Mapping[str, Any]
 
@@ -55,13 +56,14 @@ def ladder(found: Bench, name: str, goal: float) -> dict[str, Any]:
     return arguments(found, (Line(LADDER, {name: goal}),))
 
 
-def gather(client: Any, found: Bench, lines: Lines) -> Known:
-    """All that is known of the draft, from its own answer or from those of chains that begin alike."""
+def gather(client: Any, found: Bench, lines: Lines, verb: str = VERB) -> Known:
+    """All that is known of the draft, from its own answer or from those of chains that begin alike; `verb` is what asks for it."""
     asked = arguments(found, lines)
-    own = [j for j in found.jobs if j.verb == VERB and _alike(found, j.args) == asked["recipe"]]
+    own = [j for j in found.jobs if j.verb == verb and _alike(found, j.args) == asked["recipe"]]
     job = next((j for j in own if j.active), None)
     ended = own[0] if own and own[0].state in ("failed", "cancelled") else None
-    whole: Mapping[str, Any] | None = client.latest(found.project.id, VERB, asked["recipe"])
+    answers = (client.latest(found.project.id, name, asked["recipe"]) for name in (VERB, TRAINING))
+    whole: Mapping[str, Any] | None = next((answer for answer in answers if answer is not None), None)
     if whole is not None:
         return Known(list(whole.get("rows") or []), whole, job, None, True)
     partial = next((p for j in own if (p := j.partial)), None)
@@ -100,10 +102,10 @@ def _is_ladder(lines: Lines) -> bool:
 def _answers(client: Any, found: Bench) -> Iterator[tuple[Lines, Mapping[str, Any]]]:
     """The answers for this recipe with other steps, newest first: finished ones, and what stopped ones knew."""
     here = rest({"recipe": found.recipe})
-    for job in jobs(found):
-        if rest(job.args) != here or not job.args.get("recipe"):
+    for job in found.jobs:
+        if job.verb not in (VERB, TRAINING) or rest(job.args) != here or not job.args.get("recipe"):
             continue
-        result = client.latest(found.project.id, VERB, str(job.args["recipe"])) if job.state == "done" else job.partial
+        result = client.latest(found.project.id, job.verb, str(job.args["recipe"])) if job.state == "done" else job.partial
         if result is not None and result.get("rows"):
             yield lines_of(job.args), result
 

@@ -10,7 +10,8 @@ from app.repair import ask as repairs
 from app.train import settings
 from app.train.settings import Options
 
-VERB = repairs.VERB
+VERB = repairs.TRAINING
+KEPT = "trained"
 Row = Mapping[str, Any]
 Facts = Mapping[str, Any]
 
@@ -51,12 +52,14 @@ def arguments(found: Bench, options: Mapping[str, Any]) -> dict[str, Any]:
 def gather(client: Any, found: Bench, options: Mapping[str, Any]) -> Known:
     """All that is known of the training with these settings."""
     steps = settings.lines(found.doc, options)
-    chain = repairs.gather(client, found, steps)
+    chain = repairs.gather(client, found, steps, VERB)
     rows, place = list(chain.rows), len(steps)
     live = _told(chain.running.get("live"))
     after = rows[place] if len(rows) > place else None
     stopped = (chain.ended.partial or {}) if chain.ended is not None and chain.job is None else {}
     figures = (after or {}).get("training") or (live or {}).get("training") or _figures(stopped) or _paused(client, found, options)
+    if figures is None and chain.ended is not None and chain.job is None:
+        figures = _on_disk(client, found, chain.ended)
     return Known(rows[0] if rows else None, rows[place - 1] if len(rows) >= place else None, after, figures, live, chain.job, chain.ended,
                  chain.result)
 
@@ -68,6 +71,17 @@ def _told(live: Any) -> Facts | None:
 def _figures(partial: Mapping[str, Any]) -> Facts | None:
     """The epochs that a stopped job had told of."""
     return (_told((partial.get("running") or {}).get("live")) or {}).get("training")
+
+
+def _on_disk(client: Any, found: Bench, ended: Any) -> Facts | None:
+    """The epochs kept of a job whose own words are gone, as after a restart; the worker is asked for them once."""
+    args = dict(ended.args)
+    asked = next((j for j in found.jobs if j.verb == KEPT and j.id > ended.id and dict(j.args) == args), None)
+    if asked is None:
+        if not found.stopped:
+            client.submit(found.project.id, KEPT, args)
+        return None
+    return (client.result(asked.id) or {}).get("training") if asked.state == "done" else None
 
 
 def _paused(client: Any, found: Bench, options: Mapping[str, Any]) -> Facts | None:
@@ -86,7 +100,7 @@ def _paused(client: Any, found: Bench, options: Mapping[str, Any]) -> Facts | No
 
 def trainings(found: Bench) -> list[Any]:
     """The jobs that train, newest first."""
-    return [j for j in repairs.jobs(found) if (lines := repairs.lines_of(j.args)) and lines[-1].name == settings.NAME]
+    return [j for j in found.jobs if j.verb == VERB]
 
 
 def best_repair(client: Any, found: Bench) -> tuple[str, Row] | None:
@@ -96,7 +110,7 @@ def best_repair(client: Any, found: Bench) -> tuple[str, Row] | None:
         lines = repairs.lines_of(job.args)
         if not lines or repairs.rest(job.args) != here or any(line.name in (settings.NAME, repairs.LADDER) for line in lines):
             continue
-        result = client.latest(found.project.id, VERB, str(job.args["recipe"])) if job.state == "done" else None
+        result = client.latest(found.project.id, repairs.VERB, str(job.args["recipe"])) if job.state == "done" else None
         row = (result or {}).get("rows", [])[-1:] or [None]
         if row[0] is not None and (best is None or _lost(row[0]) < _lost(best[1])):
             best = str(job.args["recipe"]), row[0]

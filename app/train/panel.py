@@ -48,10 +48,10 @@ def live(known: Known) -> Data | None:
 
 def buttons(found: Bench, seen: View, known: Known, fields: Sequence[Facts]) -> Data:
     """Start, Stop, Continue, 'Keep the best so far', Accept and Reject."""
-    return {"run": _run(found, seen, known), "keep": _keep(seen, known), "accept": _accept(seen, known), "reject": _reject(seen)}
+    return {"run": _run(found, seen, known, fields), "keep": _keep(seen, known), "accept": _accept(seen, known), "reject": _reject(seen)}
 
 
-def _run(found: Bench, seen: View, known: Known) -> Data:
+def _run(found: Bench, seen: View, known: Known, fields: Sequence[Facts]) -> Data:
     why = words.blocked(found)
     if known.job is not None:
         return {"a": "stop", "text": "Stop", "title": "Stops after this batch; finished epochs are kept", "off": False, "primary": False}
@@ -60,7 +60,8 @@ def _run(found: Bench, seen: View, known: Known) -> Data:
         return {"a": "", "text": "Trained", "title": "This training is done and measured; another setting is another training",
                 "off": True, "primary": False}
     begun = known.ended is not None or bool(known.epochs)
-    title = "Goes on from the last finished epoch" if begun else "Trains with the recipe's rounding in the loop, then measures"
+    title = f"{words.kept(known, seen.options, fields)}; goes on from there" if known.epochs else \
+        "Goes on from the last finished epoch" if begun else "Trains with the recipe's rounding in the loop, then measures"
     return {"a": "continue" if stop else "run", "text": "Continue" if begun else "Start", "title": why or title, "off": bool(why),
             "primary": known.after is None}
 

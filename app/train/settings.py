@@ -82,9 +82,9 @@ def told(options: Mapping[str, Any], fields: Sequence[Field]) -> str:
 
 
 def merged(options: Mapping[str, Any], found: Mapping[str, Any], fields: Sequence[Field]) -> Options:
-    """The settings with those that a search found, numbers in three figures; what equals the default needs no entry."""
+    """The settings with those that a search found, exactly as they were tried; what equals the default needs no entry."""
     known = {str(f["name"]): f.get("default") for f in fields}
-    both = {**options, **{k: float(f"{v:.3g}") if isinstance(v, float) else v for k, v in found.items() if k in known}}
+    both = {**options, **{k: v for k, v in found.items() if k in known}}
     return {k: v for k, v in both.items() if k not in known or v != known[k]}
 
 

@@ -111,28 +111,32 @@ def _a_step(known: Known) -> float:
     return sum(float(e.get("seconds") or 0) for e in done) / (len(done) * each) if done and each else 0.0
 
 
-def said(found: Bench, known: Known, options: Mapping[str, Any], unit: str) -> str:
+def said(found: Bench, known: Known, options: Mapping[str, Any], unit: str, fields: Sequence[Facts] = ()) -> str:
     """One sentence over the curves: what came out, what runs, or what to do."""
     if known.job is not None:
         return f"Running: {moving(known)}"
     if known.after is not None:
         return gained(known, unit)
     if known.ended is not None:
-        return _ended(known)
+        return _ended(known, options, fields)
     if known.epochs:
-        return f"{_epochs(len(known.epochs))} are kept: Continue goes on from there."
+        return f"{kept(known, options, fields)}: Continue goes on from there."
     return blocked(found) or BEGIN
 
 
-def _ended(known: Known) -> str:
-    count = len(known.epochs)
-    kept = f" {_epochs(count)} {'is' if count == 1 else 'are'} kept: Continue goes on from there, or keep the best so far." if count else \
-        " Continue goes on from what is kept." if known.ended.state == "cancelled" else ""
-    return f"Stopped.{kept}" if known.ended.state == "cancelled" else f"Failed: {str(known.ended.error)[:400]}{kept}"
+def _ended(known: Known, options: Mapping[str, Any], fields: Sequence[Facts]) -> str:
+    job = known.ended
+    more = f" {kept(known, options, fields)}: Continue goes on from there, or keep the best so far." if known.epochs else \
+        " Continue goes on from what is kept." if job.state == "cancelled" or job.interrupted else ""
+    if job.interrupted:
+        return f"It ended with the workbench.{more}"
+    return f"Stopped.{more}" if job.state == "cancelled" else f"Failed: {str(job.error)[:400]}{more}"
 
 
-def _epochs(count: int) -> str:
-    return "1 epoch" if count == 1 else f"{count} epochs"
+def kept(known: Known, options: Mapping[str, Any], fields: Sequence[Facts]) -> str:
+    """Which epochs are kept: `1 epoch of 8 is kept`."""
+    count, planned = len(known.epochs), int(settings.value(options, fields, "epochs", 0) or 0)
+    return f"{count} {'epoch' if count == 1 else 'epochs'}{f' of {planned}' if planned else ''} {'is' if count == 1 else 'are'} kept"
 
 
 def gained(known: Known, unit: str) -> str:

@@ -43,6 +43,16 @@ class Checkpoints:
             return None
 
 
+def kept_state(folder: Path, key: str) -> State | None:
+    """The plain values saved last, without the tensors; None where there are none or the file is damaged."""
+    try:
+        with safe_open(folder / f"training_{key}.safetensors", "pt") as file:  # type: ignore[no-untyped-call]
+            found: State = json.loads((file.metadata() or {})["state"])
+            return found
+    except (SafetensorError, OSError, KeyError, ValueError):
+        return None
+
+
 def flat_optimizer(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], State]:
     """An optimizer's state as tensors by name, and its plain values."""
     state = optimizer.state_dict()

@@ -20,7 +20,8 @@ _DOING = {"open": "opening the model", "graph": "drawing the network", "float": 
           "steps": "listing the techniques", "resolve": "resolving the recipe",
           "measure": "measuring", "calibrate": "calibrating", "layer": "looking at a layer",
           "quantize": "quantizing", "verify": "verifying", "sensitivity": "scoring layers", "diagnose": "looking for causes",
-          "repair": "repairing", "tune": "searching the settings of training", "compare": "comparing two runs",
+          "repair": "repairing", "train": "training", "trained": "looking for kept epochs",
+          "tune": "searching the settings of training", "compare": "comparing two runs",
           "curve": "fitting the curve of predictions",
           "additivity": "checking how scores add", "search": "searching", "frontier": "scoring layers", "solve": "solving for budgets",
           "takes": "looking for what it takes"}

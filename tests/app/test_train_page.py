@@ -10,9 +10,13 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from app import bench, job_words, state
+from app.app_pages import repair_acts
 from app.app_pages import train_acts as acts
 from app.client import Client
-from app.train import ask, trials, view
+from app.repair import ask as repairs
+from app.repair import view as repair_view
+from app.repair.draft import Line
+from app.train import ask, panel, trials, view
 from app.train.ask import Known
 from app.train.view import View
 
@@ -133,6 +137,49 @@ def test_another_training_makes_way(client: Client, tmp_path: Path) -> None:
     acts.act(name, seen, "run")
     until(lambda: client.job(first.id).state == "cancelled")
     assert until(lambda: known(client, name, seen).after)["training"]["best"] == 1
+
+
+def test_after_a_restart_the_epochs_on_disk_are_offered(client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = project(client, tmp_path, "train_slow_9")
+    acts.act(name, seen_of(client, name, epochs=5), "run")
+    job = until(lambda: j if (j := trainings(client, name)) and j[0].state == "running" else None)[0]
+    client.shutdown()
+    again = Client(tmp_path / "home", session="tests.app.canned:for_project")
+    monkeypatch.setattr(state, "client", lambda: again)
+    try:
+        seen = seen_of(again, name, epochs=5)
+        found = until(lambda: k if (k := known(again, name, seen)).epochs else None)
+        assert found.job is None and found.ended is not None and found.ended.id == job.id and len(found.epochs) == 2
+        test = page(again, name)
+        assert not test.exception and "2 epochs of 5 are kept: Continue goes on from there" in words(test)
+        kinds = [j.verb for j in bench.load(again, name).jobs]
+        assert kinds.count(ask.KEPT) == 1, "it is asked once"
+        fields = ask.fields(again.latest_any(name, "steps") or {})
+        buttons = panel.buttons(bench.load(again, name), seen, found, fields)
+        assert buttons["run"]["text"] == "Continue" and "2 epochs of 5 are kept" in buttons["run"]["title"] and buttons["keep"] is not None
+    finally:
+        again.shutdown()
+
+
+def trainings(client: Client, name: str) -> list[Any]:
+    return ask.trainings(bench.load(client, name))
+
+
+def test_a_repair_and_a_training_let_each_other_be(client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = project(client, tmp_path, "train_slow_9")
+    acts.act(name, seen_of(client, name, epochs=9), "run")
+    training = until(lambda: trainings(client, name))[0]
+    chain = repair_view.View()
+    chain.lines = (Line("fold_batch_norm", {}), Line("cle", {}))
+    repair_acts.run(client, bench.load(client, name), chain)
+    repair = next(j for j in bench.load(client, name).jobs if j.verb == repairs.VERB)
+    assert client.job(training.id).active and client.job(repair.id).active, "one waits for the other"
+    repair_acts.cancel(client, bench.load(client, name), chain)
+    assert until(lambda: client.job(repair.id).state == "cancelled") and client.job(training.id).active
+    repair_acts.run(client, bench.load(client, name), chain)
+    acts.act(name, seen_of(client, name, epochs=9), "stop")
+    assert until(lambda: client.job(training.id).state == "cancelled")
+    assert until(lambda: next(j for j in bench.load(client, name).jobs if j.verb == repairs.VERB).state == "done")
 
 
 def test_settings_are_searched_and_taken_over(client: Client, tmp_path: Path) -> None:

@@ -35,7 +35,8 @@ def bench(training: int | None = 6000, labels: bool = True, ops: tuple[str, ...]
 
 
 def job(state: str = "running", **more: Any) -> Any:
-    usual = {"id": 3, "state": state, "message": "starts", "eta": 90.0, "error": "", "fraction": 0.5, "partial": None}
+    usual = {"id": 3, "state": state, "message": "starts", "eta": 90.0, "error": "", "fraction": 0.5, "partial": None,
+             "interrupted": False}
     return SimpleNamespace(**usual | more)
 
 
@@ -75,7 +76,7 @@ def test_what_is_stopped_can_be_kept_and_goes_on() -> None:
 
 def test_settings_of_a_search_are_merged_and_defaults_need_no_entry() -> None:
     found = settings.merged({"epochs": 8}, {"learning_rate": 0.00112058, "range_rate": 1e-3, "epochs": 4, "nonsense": 1}, FIELDS)
-    assert found == {"learning_rate": 0.00112}
+    assert found == {"learning_rate": 0.00112058}, "what was tried, to its last digit"
 
 
 @pytest.mark.parametrize("bad", [None, [], {"epochs": [1]}, {"epochs": float("nan")}, {"match": "x" * 300}, {"a": {"b": 1}}])
@@ -178,6 +179,8 @@ def test_sentences_tell_what_runs_what_came_out_and_what_went_wrong() -> None:
     assert "nothing was changed" in words.said(bench(), Known(after=after, figures=figures(4, best=0)), {}, "%")
     assert "Failed: boom" in words.said(bench(), Known(ended=job("failed", error="boom")), {}, "%")
     assert "2 epochs are kept" in words.said(bench(), Known(ended=job("cancelled"), figures=figures(2)), {}, "%")
+    ended = Known(ended=job("failed", interrupted=True), figures=figures(1))
+    assert words.said(bench(), ended, {"epochs": 8}, "%").startswith("It ended with the workbench. 1 epoch of 8 is kept: Continue")
     noted = words.notes(Known(after=after, figures=figures(3, notes=["epoch 2: the loss was no finite number; went back"])))
     assert noted[0].startswith("Epoch 2: the loss") and "more epochs may give more" in noted[1]
 

@@ -14,7 +14,7 @@ import pytest
 
 from engine import Recipe, Session, load_data, load_model
 from engine.data import Dataset
-from engine.errors import BadInput
+from engine.errors import BadInput, Cancelled
 from engine.graph import from_proto
 from engine.ptq import apply_steps
 from engine.recipe import load_recipe
@@ -140,3 +140,29 @@ def test_a_training_with_int32_biases_exports_what_was_measured(tmp_path: Path) 
     session.export(wanted, tmp_path / "out")
     parity = next(p for p in session.verify(tmp_path / "out")["parity"] if p["optimizations"] is False)
     assert parity["max_lsb"] <= 1 and parity["agreement"] == 1.0
+
+
+def test_what_is_kept_of_a_stopped_training_is_told_by_another_session(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    data = Dataset("tiny", {"x": generator.normal(size=(64, 3, 12, 12)).astype(np.float32)})
+    model = from_proto(conv_net(3), "net")
+
+    def made(**qat: Any) -> Recipe:
+        steps = ["fold_batch_norm", "gptq", {"qat": {"epochs": 3, "batch": 16, **qat}}]
+        return Recipe.parse({"mixdown": 1, "target": "generic", "precision": "w4a4", "steps": steps})
+
+    def stop(fraction: float, message: str) -> None:
+        if "epoch 3 of 3" in message:
+            raise Cancelled
+
+    first = Session(model, data, data, cache=tmp_path)
+    assert first.training_kept(made()) == {"training": None}
+    with pytest.raises(Cancelled):
+        first.measure(made(), stop)
+    found = Session(from_proto(conv_net(3), "net"), data, data, cache=tmp_path)
+    kept = found.training_kept(made())["training"]
+    assert [e["number"] for e in kept["epochs"]] == [1, 2] and kept["start"] > 0
+    assert found.training_kept(made(stop_after=2))["training"] == kept, "where it is ended does not count"
+    assert found.training_kept(made(seed=1)) == {"training": None}, "other settings are another training"
+    whole = found.measure(made())["steps"][-1]["training"]["epochs"]
+    assert whole[:2] == kept["epochs"] and len(whole) == 3, "it goes on from there"
