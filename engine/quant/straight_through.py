@@ -19,14 +19,16 @@ EDGE = 1e-3  # of a step: the kernel's own bounds are open
 
 
 class FakeQuantize(torch.autograd.Function):
-    """`apply(x, scale, zero, qmin, qmax, inner)`; scale and zero are float32 and broadcast against `x`, `inner` chooses rule 2 or 4.
+    """`apply(x, scale, zero, qmin, qmax, inner)`; scale and zero are float32 and broadcast against `x` (of any float type), `inner`
+    chooses rule 2 or 4.
 
     `zero` holds whole numbers. The result is float32 of the shape of `x`, bit-equal to `Encoding.fake_quantize`.
     """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, scale: Tensor, zero: Tensor, qmin: int, qmax: int, inner: bool) -> Tensor:
-        x = x.contiguous()  # a layout of its own would be copied by each sum of the backward
+        # Half precision (autocast) holds no 8-bit grid; a layout of its own would be copied by each sum of the backward.
+        x = x.to(torch.float32).contiguous()
         y = torch.div(x, scale).round_()
         if zero.dim() == 0:
             ctx.codes = (qmin - float(zero), qmax - float(zero))
@@ -43,7 +45,7 @@ class FakeQuantize(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, scale, zero, y = ctx.saved_tensors
-        grad = grad.contiguous()
+        grad = grad.contiguous()  # float32, as the result is
         for_scale, for_zero = ctx.needs_input_grad[1:3]
         through = _through(grad, x, scale, *ctx.codes)
         to_scale = to_zero = None

@@ -11,7 +11,9 @@ from engine import Recipe, load_data, load_model
 from engine.data import Dataset
 from engine.graph import from_proto
 from engine.ptq import apply_steps
+from engine.qat import Qat, train
 from engine.quant.encoding import Encoding
+from engine.sim.quantizer_module import Numbers, Quantizer
 from engine.sim.quantsim import QuantSim
 from engine.sim.trainable import QuantModule, trainable
 from tests.graphs import conv_net, model, weights
@@ -168,3 +170,30 @@ def _groups(sim: QuantSim) -> dict[str, list[str]]:
         if plan.tied and name in sim.quantization.activations:
             found.setdefault(plan.tied, []).append(name)
     return found
+
+
+def test_half_precision_leaves_the_quantizers_in_float32_and_exports_the_same_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[torch.dtype, torch.dtype, bool]] = []
+    plain = Quantizer.__call__
+
+    def watched(self: Quantizer, x: torch.Tensor, numbers: Numbers | None) -> torch.Tensor:
+        y = plain(self, x, numbers)
+        seen.append((x.dtype, y.dtype, torch.equal(y, self.encoding(numbers).fake_quantize(x.detach().float()))))
+        return y
+
+    losses = []
+    for autocast in ("off", "bf16"):
+        sim, data = tiny("w4a8")
+        seen.clear()
+        with monkeypatch.context() as patch:
+            patch.setattr(Quantizer, "__call__", watched)
+            found = train(sim, data, Qat(epochs=2, batch=16, learning_rate=3e-3, range_rate=3e-3, autocast=autocast))
+        losses.append([e.loss for e in found.epochs])
+        assert found.best and all(y == torch.float32 and exact for _, y, exact in seen)
+        assert (torch.bfloat16 in {x for x, _, _ in seen}) == (autocast == "bf16"), "matrix products ran in half precision"
+    assert losses[0] != losses[1] and losses[0] == pytest.approx(losses[1], rel=0.2)
+    module, feeds = QuantModule(sim), data.batch(0, 64)
+    with torch.no_grad():
+        wanted = module(x=torch.from_numpy(feeds["x"]))["logits"].numpy()
+    step = float(sim.quantization.activations["logits"].scale)  # type: ignore[arg-type]
+    assert np.abs(sim.run(feeds)["logits"] - wanted).max() <= 1.5 * step
