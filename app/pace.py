@@ -47,6 +47,16 @@ def news(client: Any, shown: Bench | None, looked: float) -> None:
         client.wait_for([job.id], LOOK, lambda now: benches.seen(now) != benches.seen(job))
 
 
+def sent() -> None:
+    """The end of a whole run: waits until what it has drawn is surely with the browser.
+
+    A part of the page that is drawn again at once makes Streamlit drop what the whole run drew of it and did not send yet, but the
+    browser still hears that the whole run is complete: it takes the part away, with what a hand or the keyboard was doing in it, and
+    builds it anew.
+    """
+    time.sleep(SENT)
+
+
 def pulse(client: Any, found: Bench) -> tuple[Bench, bool]:
     """The bench with its jobs as they are now, and whether anything changed that the page shows: then it is the bench as it was, to be
     drawn until the page is loaded again. Newer jobs beside older results would tell of a measurement that is over and has no figures.

@@ -37,6 +37,7 @@ def guarded(draw: Callable[[], None]) -> None:
         draw()
         if st.session_state.pop("again", False):
             st.rerun()
+        pace.sent()
     except MixdownError as error:
         st.html(markup.box(str(error), "hot"))
     except Exception:
