@@ -87,3 +87,47 @@ def test_settings_are_chosen_for_a_search_and_the_drawer_has_the_loop(desk: Desk
     page.locator(".st-key-train_head button").click()
     page.wait_for_selector("code:has-text('QuantModule')")
     assert page.locator("code:has-text('--training')").count() >= 1
+
+
+def test_trials_are_drawn_stopped_searched_on_and_taken_over(desk: Desk) -> None:
+    page = desk.page
+    at_four_bits(desk)
+    page.get_by_role("link", name="Train", exact=True).click()
+    page.wait_for_selector(".trainroot .fr[data-f=epochs]")
+    put(page, "epochs", "1")
+    page.locator(".tn-group summary:has-text('Data')").click()
+    put(page, "validation", "0.5")
+    chip = ".trialsroot .chip[aria-pressed={}]:has-text('range rate')"
+    page.locator(chip.format("true")).click()
+    page.wait_for_selector(chip.format("false"))
+    count = page.locator(".trialsroot input.num")
+    count.fill("2")
+    page.keyboard.press("Tab")
+    page.wait_for_function("window.__trials.d.count === 2")
+    page.locator(".trialsroot button:has-text('Search'):enabled").click()
+    page.wait_for_selector(".trialsroot button.stop")
+    page.wait_for_function("window.__trials.d.trials.filter(t => t.state === 'complete').length === 2", timeout=LONG)
+    page.wait_for_function("!window.__trials.d.busy")
+
+    found = page.evaluate("window.__trials.d")
+    losses = {t["number"]: t["loss"] for t in found["trials"]}
+    assert found["best"] == min(losses, key=losses.__getitem__) and found["chosen"] == found["best"]
+    assert page.locator(".ts-plot path.trial").count() == 2 and page.locator(".ts-table tr[data-n]").count() == 2
+    other = next(t for t in found["trials"] if t["number"] != found["best"])
+    page.locator(f".ts-table tr[data-n='{other['number']}'] .ts-pick").click()
+    page.wait_for_selector(f".trialsroot button:has-text('Take over trial {other['number'] + 1}'):enabled")
+    page.locator(".trialsroot button:has-text('Take over')").click()
+    page.wait_for_function("v => window.__train.d.options.learning_rate === v", arg=other["settings"]["learning_rate"])  # to its last digit
+    shown = page.locator(".trainroot [data-f=learning_rate] input.num").input_value()
+    assert len(shown) <= 12 and float(shown) == pytest.approx(other["settings"]["learning_rate"], rel=1e-4), "shown rounded"
+
+    count.fill("3")
+    page.keyboard.press("Tab")
+    page.wait_for_function("window.__trials.d.count === 3")
+    page.locator(".trialsroot button:has-text('Search'):enabled").click()
+    page.locator(".trialsroot button.stop:has-text('Stop')").click()
+    page.wait_for_selector(".trialsroot button:has-text('Search'):enabled", timeout=LONG)
+    page.reload()
+    page.wait_for_function("window.__trials?.d.trials.filter(t => t.state === 'complete').length >= 2")
+    kept = page.evaluate("window.__trials.d.trials")
+    assert {t["number"]: t["loss"] for t in kept if t["number"] in losses} == losses, "what was tried is kept"
