@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from engine.analysis.error_vector import error_vector
 from engine.analysis.measure import Comparison
 from engine.analysis.runner import Outputs, Runner
 from engine.analysis.sensitivity.kinds import SCORES
@@ -89,4 +90,5 @@ def measured_of(comparison: Comparison, reference: Outputs, outputs: Outputs) ->
     name, drop = comparison.runner.chain.output_names[0], found.drop
     kl = float(np.mean(SCORES["kl"].parts(reference[name], outputs[name])))
     flips = None if drop.flips_lost is None or drop.flips_won is None else (drop.flips_lost, drop.flips_won)
-    return Measured(kl, drop.value, drop.ci95, found.samples, found.quantized.value, found.sqnr_db, found.agreement, flips)
+    return Measured(kl, drop.value, drop.ci95, found.samples, found.quantized.value, found.sqnr_db, found.agreement, flips,
+                    error_vector(reference[name], outputs[name], kl))

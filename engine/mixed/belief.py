@@ -11,7 +11,8 @@ The pairs need not be listed: between two recipes they have the covariance 2 pai
 sqrt(s_i s'_i) where both have the same option and 0 elsewhere. So recipes that differ in one layer say most about that
 layer: this is what repair lives on. The widths are those of a small grid under which the measurements are most likely
 (Rasmussen and Williams, Gaussian Processes for Machine Learning, 2006, eq. 2.30). What belongs to no layer is one more
-row, with the base precision as its option.
+row, with the base precision as its option. Where the errors of outputs are known, not the KL alone, `superposition.py` expects
+better than this, and does.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from itertools import product
 import numpy as np
 
 from engine.mixed.space import SCORE, Array, Choice, Space
+from engine.mixed.superposition import Superposition
 
 BLIND = 0.015  # of an expected value: its deviation is never less, since no network is a sum over pairs
 NOISE = 0.01  # of a measured value: what the model leaves open
@@ -65,11 +67,16 @@ class Belief:
         self._own = np.zeros((0, layers + 1))
         self._parts = np.zeros((4, 0, 0))  # what the covariance of the measurements is made of, see `_terms`
         self._weights, self._inverse = np.zeros(0), np.zeros((0, 0))
+        self._errors: Superposition | None = Superposition(layers + 1)
 
-    def learn(self, space: int, choice: Choice, measured: float) -> None:
-        """A recipe was measured: KL per sample, in nats."""
+    def learn(self, space: int, choice: Choice, measured: float, error: Array | None = None) -> None:
+        """A recipe was measured: KL per sample, in nats, and the error of its output (one without it, and errors are looked at no more)."""
         at = self._at(space, np.array([choice]))
         own = self.scores[self._rows, at]
+        if error is None:
+            self._errors = None
+        if self._errors is not None and error is not None:
+            self._errors.learn(at, own, error)
         self._seen, self._own = np.vstack([self._seen, at]), np.vstack([self._own, own])
         self._values = np.append(self._values, measured)
         column = self._terms(self._seen, self._own, at, own)
@@ -85,6 +92,8 @@ class Belief:
         own = self.scores[self._rows, at]
         if not len(self._values):
             return own.sum(1), self.widths.scale * own.sum(1)
+        if self._errors is not None:
+            return self._errors.expected(at, own)
         cross = self._mixed(self._terms(at, own, self._seen, self._own), self.widths)
         mean = own.sum(1) + cross @ self._weights
         total, squares = own.sum(1), (own**2).sum(1)

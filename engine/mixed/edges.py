@@ -78,6 +78,16 @@ class Edges:
         units = {unit for name in touched for unit in self._units.get(name, ())}
         return tuple(node for unit in sorted(units) for node in self._members[unit])
 
+    def members(self, unit: str) -> list[Node]:
+        """The nodes of a unit."""
+        return self._members[unit]
+
+    def layers_of(self, nodes: Sequence[Node]) -> tuple[int, ...]:
+        """The layers on whose precisions the conversions at some nodes depend; the nodes are whole units."""
+        names = {self.class_of[t] for node in nodes for t in (*node.reads, *(made for made, _ in node.makes))}
+        found = {k for name in names for k in self.readers.get(name, ())} | {node.layer for node in nodes if node.layer >= 0}
+        return tuple(sorted(found))
+
     def charge_of(self, nodes: Sequence[Node], precisions: Sequence[Precision]) -> float:
         """What the conversions at some nodes cost, in bit operations; the nodes are whole units."""
         names = {self.class_of[t] for node in nodes for t in (*node.reads, *(made for made, _ in node.makes))}

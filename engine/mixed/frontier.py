@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.errors import BadInput
+from engine.mixed.exchange import exchanged
 from engine.mixed.goal import Goal
 from engine.mixed.points import Points, choice_of, lower_hull, points_of
 from engine.mixed.space import COLUMNS, SCORE, WORDS, Array, Choice, Space
@@ -30,6 +31,7 @@ class Solution:
         bound: the aim cannot be less than this within the limits.
         proven: whether nothing better exists (within the solver's tolerance).
         method: `frontier` or `ilp`.
+        charged: what conversions along edges add to the aim, in its units; 0 where they were not charged.
     """
 
     choice: Choice
@@ -37,10 +39,11 @@ class Solution:
     bound: float
     proven: bool
     method: str
+    charged: float = 0.0
 
     def gap(self, aim: int) -> float:
-        """How far the aim may be above the best, relative to it."""
-        value = float(self.totals[aim])
+        """How far the aim, with what conversions were charged, may be above the best, relative to it."""
+        value = float(self.totals[aim]) + self.charged
         return max(value - self.bound, 0.0) / max(abs(self.bound), 1e-12) if not self.proven else 0.0
 
 
@@ -90,7 +93,7 @@ class Frontier:
         bound = float(self.totals[k, SCORE])
         if k < len(self.slope):
             bound += float(self.slope[k]) * (most - float(self.prices[k]))
-        return self._filled(k, bounds, aim, bound)
+        return self._filled(self.state(k), bounds, aim, bound)
 
     def within_score(self, most: float, bounds: Array, aim: Array) -> Solution:
         """The least price within a score; the score falls along the frontier."""
@@ -102,10 +105,27 @@ class Frontier:
         bound = float(self.prices[k])
         if k > 0:
             bound = float(self.prices[k - 1]) + (most - float(scores[k - 1])) / float(self.slope[k - 1])
-        return self._filled(k, bounds, aim, bound)
+        return self._filled(self.state(k), bounds, aim, bound)
 
-    def _filled(self, point: int, bounds: Array, aim: Array, bound: float) -> Solution:
-        state, points = self.state(point), self.points
+    def relaxed(self, weight: Array, paid: Array, bounds: Array) -> float:
+        """The Lagrangian bound at prices of limits: each group at its least by `weight`, less what the limits are worth."""
+        limited = np.isfinite(bounds)
+        least = np.minimum.reduceat(self.points.values @ weight, self.points.first[:-1])
+        return float(least.sum() - paid[limited] @ bounds[limited])
+
+    def exchanged(self, bounds: Array, aim: Array, weight: Array) -> Solution | None:
+        """The best within several bounds that exchanges find from the points next to them, by `weight`, the aim with prices; None: none."""
+        limited = np.isfinite(bounds)
+        outside = np.maximum((self.totals[:, limited] - bounds[limited]) / np.maximum(np.abs(bounds[limited]), 1e-12), 0.0).sum(1)
+        best = int(np.lexsort((self.totals @ aim, outside))[0])
+        starts = [k for k in (best - 1, best, best + 1) if 0 <= k < len(self)]
+        states = [exchanged(self.points, self.state(k), bounds, aim, weight) for k in starts]
+        found = [self._filled(state, bounds, aim, 0.0) for state in states if state is not None]
+        return min(found, key=lambda s: float(s.totals @ aim), default=None)
+
+    def _filled(self, state: Array, bounds: Array, aim: Array, bound: float) -> Solution:
+        """A state with what is left to the bounds spent on the single changes that help most."""
+        points = self.points
         totals = points.values[state].sum(0)
         cost = points.values @ aim
         for _ in range(MOST_FILLS):

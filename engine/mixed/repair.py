@@ -44,7 +44,7 @@ class Repair:
         if (space, choice) not in self.trials:
             expected = float(self.belief.expected(space, np.array([choice]))[0][0])
             measured = self._measure(space, choice, lambda fraction, message: progress(fraction, f"{why}: {message}"))
-            self.belief.learn(space, choice, measured.kl)
+            self.belief.learn(space, choice, measured.kl, measured.error)
             self.trials[space, choice] = Trial(space, choice, self.spaces[space].totals(choice), expected, measured, why)
             if self._tell is not None:
                 self._tell(tuple(self.trials.values()))
@@ -53,7 +53,7 @@ class Repair:
     def know(self, trial: Trial) -> None:
         """Takes over what was measured elsewhere."""
         if (trial.space, trial.choice) not in self.trials:
-            self.belief.learn(trial.space, trial.choice, trial.measured.kl)
+            self.belief.learn(trial.space, trial.choice, trial.measured.kl, trial.measured.error)
             self.trials[trial.space, trial.choice] = trial
 
     def cheapest(self, cap: float, goal: Goal, rounds: int, progress: Progress = silent) -> Trial | None:

@@ -11,6 +11,7 @@ from engine.errors import BadInput
 from engine.mixed.frontier import Frontier, Solution
 from engine.mixed.goal import Goal
 from engine.mixed.ilp import Program, prices, program_of, solve_exactly
+from engine.mixed.settle import settle
 from engine.mixed.space import COLUMNS, SCORE, Array, Space
 
 
@@ -28,7 +29,7 @@ class Solver:
     def __init__(self, spaces: Sequence[Space]) -> None:
         self.spaces = tuple(spaces)
         self._frontiers: dict[tuple[int, bytes], Frontier] = {}
-        self._programs: dict[int, Program] = {}
+        self._programs: dict[tuple[int, bool], Program] = {}
 
     def fast(self, goal: Goal) -> Answer:
         """A good answer in milliseconds, with a bound.
@@ -39,7 +40,10 @@ class Solver:
         return self._best(goal, self._fast)
 
     def exact(self, goal: Goal, seconds: float = 10.0) -> Answer:
-        """The best answer, or the best found in `seconds` for each space."""
+        """The best answer, or the best found in `seconds` for each space. Conversions along edges are charged: as bit operations where
+        these are made least; at the price of a bit operation where they are limited and the score is made least; else nothing says
+        what they are worth, and they are not.
+        """
         return self._best(goal, lambda number, g: self._exact(number, g, seconds))
 
     def frontier(self, number: int, price: Array) -> Frontier:
@@ -49,10 +53,17 @@ class Solver:
             self._frontiers[key] = Frontier(self.spaces[number], price)
         return self._frontiers[key]
 
-    def _program(self, number: int) -> Program:
-        if number not in self._programs:
-            self._programs[number] = program_of(self.spaces[number])
-        return self._programs[number]
+    def _program(self, number: int, charged: bool = False) -> Program:
+        if (number, charged) not in self._programs:
+            self._programs[number, charged] = program_of(self.spaces[number], charged)
+        return self._programs[number, charged]
+
+    def _worth(self, number: int, goal: Goal) -> float:
+        """What a bit operation of conversions is worth, in units of the aim."""
+        if goal.aim == "bops" or goal.aim != "score" or "bops" not in goal.limits or not self.spaces[number].edges.nodes:
+            return 1.0 if goal.aim == "bops" else 0.0
+        paid = prices(self.spaces[number], self._program(number), goal)
+        return 0.0 if paid is None else float(max(paid[COLUMNS.index("bops")], 0.0))
 
     def _best(self, goal: Goal, solve: Callable[[int, Goal], Solution]) -> Answer:
         found, aim, refused = [], goal.weights(), []
@@ -63,7 +74,7 @@ class Solver:
                 refused.append(error)
         if not found:
             raise refused[0]
-        return min(found, key=lambda a: float(a.solution.totals @ aim))
+        return min(found, key=lambda a: float(a.solution.totals @ aim) + a.solution.charged)
 
     def _fast(self, number: int, goal: Goal) -> Solution:
         space = self.spaces[number]
@@ -78,7 +89,7 @@ class Solver:
         return self._several(number, goal)
 
     def _several(self, number: int, goal: Goal) -> Solution:
-        """Limits on several columns: the relaxation prices them, and the frontier of that price is searched for a point within all."""
+        """Limits on several columns: the relaxation prices them, and the exchanges lead from its frontier into them."""
         space, aim, bounds = self.spaces[number], goal.weights(), goal.bounds(self.spaces[number])
         paid = prices(space, self._program(number), goal)
         if paid is None:
@@ -88,28 +99,18 @@ class Solver:
         if not price.any():
             price = _unit(COLUMNS.index("bops"))
         frontier = self.frontier(number, price)
-        within = np.flatnonzero((frontier.totals <= bounds).all(1))
-        bound = self._relaxed(space, goal, paid)
-        if not len(within):
-            return self._exact(number, goal, 2.0, bare=True)
-        k = int(min(within, key=lambda i: float(frontier.totals[i] @ aim)))
-        return replace(frontier._filled(k, bounds, aim, 0.0), bound=bound)
-
-    @staticmethod
-    def _relaxed(space: Space, goal: Goal, paid: Array) -> float:
-        """The Lagrangian bound at these prices: each group at its cheapest, less what the limits are worth."""
-        bounds, aim = goal.bounds(space), goal.weights()
-        limited = np.isfinite(bounds)
-        weight = aim + np.where(limited, paid, 0.0)
-        total = -float(paid[limited] @ bounds[limited]) + float(np.asarray(space.constant) @ aim)
-        for group in space.groups:
-            rows = [np.nan_to_num(space.table[p], posinf=0.0) @ weight for p in group.places]  # modes name real options alone
-            total += min(sum(min(row[o] for o in allowed) for row, allowed in zip(rows, mode, strict=True)) for mode in group.modes)
-        return float(total)
+        weight = aim + np.where(np.isfinite(bounds), paid, 0.0)
+        bound = frontier.relaxed(weight, paid, bounds) + float(np.asarray(space.constant) @ aim)
+        found = frontier.exchanged(bounds, aim, weight)
+        return self._exact(number, goal, 2.0, bare=True) if found is None else replace(found, bound=bound)
 
     def _exact(self, number: int, goal: Goal, seconds: float, bare: bool = False) -> Solution:
         first = None if bare else self._fast(number, goal)
-        found = solve_exactly(self.spaces[number], self._program(number), goal, seconds, first)
+        worth = self._worth(number, goal)
+        if first is not None and worth:
+            settled = settle(self.spaces[number], first.choice, goal)
+            first = replace(first, choice=settled, totals=self.spaces[number].totals(settled))
+        found = solve_exactly(self.spaces[number], self._program(number, worth > 0), goal, seconds, first, worth)
         if found is None:
             raise BadInput("no choice keeps to all limits at once: raise one of them, or add a cheaper candidate")
         return found

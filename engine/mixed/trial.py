@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from engine.mixed.space import Array, Choice
 from engine.progress import Progress
@@ -21,6 +21,7 @@ class Measured:
         agreement: share of samples with the float model's class; None where outputs are no class scores.
         flips: samples lost and won.
         value: the quantized recipe's own score.
+        error: of its output, as `error_vector` says; None where it was not looked at.
     """
 
     kl: float
@@ -31,6 +32,7 @@ class Measured:
     sqnr_db: float
     agreement: float | None = None
     flips: tuple[int, int] | None = None
+    error: Array | None = field(default=None, compare=False, repr=False)
 
     def worst(self) -> float:
         """The upper end of the drop's interval; the drop itself without one."""

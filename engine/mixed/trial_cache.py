@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from engine.mixed.trial import Measured
 
-VERSION = 1  # raised whenever a measurement would come out otherwise
+VERSION = 2  # raised whenever a measurement would come out otherwise
 
 
 class TrialCache:
@@ -26,7 +29,8 @@ class TrialCache:
         try:
             value = json.loads(self._path(recipe).read_text())
             pairs = {k: None if value[k] is None else tuple(value[k]) for k in ("ci95", "flips")}
-            return Measured(**{**value, **pairs})
+            error = np.frombuffer(base64.b64decode(value["error"]), np.float32) if value["error"] is not None else None
+            return Measured(**{**value, **pairs, "error": error})
         except (OSError, ValueError, TypeError, KeyError):
             return None
 
@@ -38,7 +42,8 @@ class TrialCache:
         temporary = path.with_suffix(f".{os.getpid()}.tmp")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_text(json.dumps(measured.__dict__))
+            error = None if measured.error is None else base64.b64encode(measured.error.astype(np.float32).tobytes()).decode()
+            temporary.write_text(json.dumps({**measured.__dict__, "error": error}))
             os.replace(temporary, path)
         except OSError:
             temporary.unlink(missing_ok=True)

@@ -72,12 +72,18 @@ def _rows(a: Array) -> Array:
 
 def _kl(reference: Array, outputs: Array) -> Array:
     """KL where the output is class scores, else half the squared error (F = I): what adds over layers."""
-    if reference.ndim >= 2 and reference.shape[1 if reference.ndim == 4 else -1] > 1 and reference.ndim in (2, 3, 4):
-        return kl_divergence(*_logits(reference, outputs))
+    if class_axis(reference) is not None:
+        return kl_divergence(*logits(reference, outputs))
     return 0.5 * ((_rows(reference) - _rows(outputs)) ** 2).sum(1)
 
 
-def _logits(reference: Array, outputs: Array) -> tuple[Array, Array]:
+def class_axis(reference: Array) -> int | None:
+    """The axis of the class scores; None where the output is none."""
+    axis = 1 if reference.ndim == 4 else -1
+    return axis if reference.ndim in (2, 3, 4) and reference.shape[axis] > 1 else None
+
+
+def logits(reference: Array, outputs: Array) -> tuple[Array, Array]:
     """Both as logits. The float output says whether they are probabilities: quantized ones need not sum to one any more."""
     axis = 1 if reference.ndim == 4 else -1
     if reference.min(initial=0.0) < 0 or not np.allclose(reference.sum(axis), 1.0, atol=1e-3):
