@@ -64,7 +64,7 @@ class Rack {
     this.D.note.textContent = data.live.note;
     this.D.note.title = data.live.note;
     this.chips();
-    if (ruled) this.grid = Layout.faderGrid(S.precisions.length);
+    if (ruled) (this.grid = Layout.faderGrid(S.precisions.length)), (this.D.faders = this.grid.end);
     if (fresh || ruled || this.relegend) this.relayout();
     if (fresh || moved === "selection") this.show(S.cur);
     this.refresh();
@@ -293,7 +293,9 @@ class Rack {
     else this.ahead = over ? to((other) => State.setTo(other, State.chosen(S, hover.it.ids), hover.p)) : null;
   }
   told(card) {
-    return { ...card, ahead: this.ahead ? Ahead.words(this.S, this.scores, this.ahead) : "" };
+    if (!this.ahead) return card;
+    const named = this.ahead.follows.length > 0 && !this.drag; // those who follow are named, so why they are linked need not be said
+    return { ...card, why: named ? "" : card.why, ahead: Ahead.words(this.S, this.scores, this.ahead) };
   }
   say(A) {
     this.D.said.textContent = A ? Ahead.words(this.S, this.scores, A) : "";

@@ -92,12 +92,14 @@ export function tip(D, root, card, e, el) {
   const pair = el("div", "kv", ...card.rows.flatMap(([a, b]) => [el("span", "", a), el("span", "", b)]));
   D.tip.replaceChildren(el("div", "n", card.title), el("div", "d", card.note), pair, ...(card.ahead ? [el("div", "ahead", card.ahead)] : []), ...(card.why ? [el("div", "why", card.why)] : []), ...(card.no ? [el("div", "no", card.no)] : []));
   D.tip.style.display = "block";
+  D.low = !!card.ahead;
   placeTip(D, root, e);
 }
 export function placeTip(D, root, e) {
   if (D.tip.style.display !== "block") return;
   const r = root.getBoundingClientRect(), w = D.tip.offsetWidth, h = D.tip.offsetHeight, x = e.clientX - r.left + 18, y = e.clientY - r.top + 14;
   D.tip.style.left = (x + w > r.width - 8 ? e.clientX - r.left - w - 14 : x) + "px";
-  D.tip.style.top = Math.min(y, r.height + 60 - h) + "px";
+  const under = D.scroll.getBoundingClientRect().top + D.faders + 14, clear = D.low && under + h < innerHeight;
+  D.tip.style.top = (clear ? under - r.top : Math.min(y, r.height + 60 - h)) + "px"; // under the faders, so that it hides no ghost
 }
 export const chipWords = (chip, letter, n, { el }) => ((chip.hidden = !n), chip.replaceChildren(el("b", "", letter), ` ${n} ×`));

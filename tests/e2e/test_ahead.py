@@ -135,7 +135,8 @@ def test_keys_look_ahead_and_are_spoken_and_enter_takes_it(desk: Desk, tmp_path:
 
 def test_three_hundred_layers_foresee_a_selection_within_a_frame(desk: Desk, tmp_path: Path) -> None:
     page, _ = opened(desk, tmp_path, 149)
-    rack(page, "(R.S.sel = new Set(R.S.prec.map((_, i) => i).filter((i) => i % 2)), R.refresh())")
+    rack(page, "(R.S.sel = new Set(R.S.prec.map((_, i) => i).filter((i) => i % 2)), R.chooses())")
+    settled(page)
     page.mouse.move(*place(page, 151, detent(wide(page))))
     page.wait_for_function("window.__rack.ahead?.follows.length > 0 && !window.__rack.frame")
     assert rack(page, "R.ahead.moved.length") == 150 and rack(page, "R.ahead.follows.length") == 149
