@@ -21,7 +21,8 @@ LOOKED_AT = 1 << 20  # numbers of an output that are folded; of longer ones ever
 
 def error_vector(reference: Array, outputs: Array, kl: float) -> Array:
     """[at most MOST] float32. `kl`: as measured, nats per sample."""
-    found = _error(reference, outputs).ravel()
+    with np.errstate(invalid="ignore", over="ignore"):
+        found = _error(reference, outputs).ravel()
     found = found[:: max(1, -(-found.size // LOOKED_AT))]
     if found.size > MOST:
         rng = np.random.default_rng(found.size)
