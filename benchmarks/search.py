@@ -48,7 +48,7 @@ from engine.quant.precision import Precision
 from tests.registry.packages import available
 
 SETS = (("w8a16", "w8a8", "w4a8"), ("w8a8", "w4a8"))
-ROUNDS, IMAGES, PATIENCE = 12, 128, 4
+ROUNDS, IMAGES, PATIENCE, MOST_TURNS = 12, 128, 4, 10
 APART = ("takes", "latency", "certifies", "mix", "shape")  # modules of the search that no row depends on
 
 
@@ -74,9 +74,9 @@ def _against(lab: Lab, name: str, points: list[Trial], runs: int, aim: Aim, roun
         for precision in lab.candidates:
             repair.run(number, space.uniform(precision), "uniform")
     for point in sorted(points, key=lambda p: p.measured.kl):
-        for _ in range(PATIENCE):  # a point that we do not come up to yet is worth more rounds
+        for turn in range(MOST_TURNS):  # a point that we do not come up to yet is worth more rounds
             found = repair.cheapest(point.measured.kl, Goal({}, aim), rounds)
-            if found is not None and found.totals[column] <= point.totals[column]:
+            if found is not None and found.totals[column] <= point.totals[column] * (1.0 if turn < PATIENCE else 1.01):
                 break
     ratios, fresh = [], []
     for point in points:
