@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
 
@@ -16,12 +17,14 @@ from app.reproduce import reproduce
 from app.runners import runner_for
 from app.worker_process import log_tail
 from engine.errors import BadInput, MixdownError
+from engine.mixed.latency import parse_latency, text_of
 from engine.recipe import Recipe
 from engine.report import from_results, render
 from engine.store import HistoryLine, Job, Project, Run, Slots, Store, default_home
 from engine.store.bundle import export_project, import_project
 from engine.store.latency_file import read_table, write_table
 
+_latency_rows = lru_cache(maxsize=8)(lambda text, name: tuple(parse_latency(text, name).rows))
 UPLOAD_LIMIT = 2_000_000_000
 TARGET = "htp_v73"
 
@@ -111,6 +114,11 @@ class Client:
     def latency(self, project: str) -> str:
         """The project's table of latencies as CSV; empty where it has none."""
         return read_table(self._store.projects.folder(project))
+
+    def latency_rows(self, table: str | bytes, name: str = "latency table") -> tuple[str, tuple[tuple[str, str, str], ...]]:
+        """A table as text, and its rows as (op type, precision, shape); what is none is a `BadInput` with line and column."""
+        text = table if isinstance(table, str) else text_of(table, name)
+        return text, _latency_rows(text, name)
 
     def keep_latency(self, project: str, text: str) -> None:
         """Puts a table that was checked in the place of the one before; an empty text removes it."""

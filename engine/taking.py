@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.errors import BadInput, MixdownError
+from engine.errors import BadInput, Cancelled, MixdownError
 from engine.mixed.space import SCORE, Choice, Space
 from engine.mixed.takes import Move, column, differences, ranked, wider_choices
 from engine.mixed.trial import Measured
@@ -22,11 +22,12 @@ from engine.recipe.parts import Step
 from engine.search_ask import search_asked
 from engine.search_bench import Bench, Spent
 from engine.searching import Searching
+from engine.taking_long import learned_rounding, training, worst_layers
 
 METHODS = ("mse", "percentile", "sqnr", "entropy")
 EARLY = ("cle", "smooth_quant")  # steps that belong right behind folding
 TRIED = ("cle", "smooth_quant", "bias_correction", "seq_mse", "gptq")
-LONG = ("adaround", "qat")  # named, and left to the person to run: minutes rather than seconds
+LONG = ("adaround", "qat")  # minutes rather than seconds: estimated from a brief run, and left to the person to run
 SAMPLES = 128
 Partial = Callable[[dict[str, Any]], None]
 
@@ -53,12 +54,32 @@ class Taking:
         for n, (title, kind, recipe, change) in enumerate(todo):
             if partial is not None:
                 partial(self._json(now, cap, False))
-            self._tried(now, title, kind, recipe, change, part(progress, 0.35 + 0.65 * n / len(todo), 0.35 + 0.65 * (n + 1) / len(todo)))
-        for name in (n for n in LONG if n in available() and not _has(self.recipe, n)):
-            recipe, change = self._with_step(name), _step_change(self.recipe, name)
-            title = f"the step {name} (not tried: it takes minutes)"
-            self.moves.append(Move("step", title, recipe.to_dict(), (change,), None, None, 0.0, 0.0, None, "unknown"))
+            self._tried(now, title, kind, recipe, change, part(progress, 0.35 + 0.4 * n / len(todo), 0.35 + 0.4 * (n + 1) / len(todo)))
+        long = [n for n in LONG if n in available() and not _has(self.recipe, n)]
+        for n, name in enumerate(long):
+            if partial is not None:
+                partial(self._json(now, cap, False))
+            self._estimated(now, name, part(progress, 0.75 + 0.25 * n / len(long), 0.75 + 0.25 * (n + 1) / len(long)))
         return self._json(now, cap, True)
+
+    def _estimated(self, now: Measured, name: str, progress: Progress) -> None:
+        """A move that takes minutes, from a brief run; named alone where that cannot be run here."""
+        def told(fraction: float, message: str) -> None:
+            progress(fraction, f"Trying {name} briefly: {message}")
+
+        try:
+            if name == "adaround":
+                at = self._present()
+                worst = worst_layers(self.session, *(None, None) if at is None else (self.searching.spaces[at[0]], at[1]))
+                self.moves.append(learned_rounding(self.session, self.recipe, worst, now, self._measured, told))
+            else:
+                self.moves.append(training(self.session, self.recipe, now, progress))
+        except Cancelled:
+            raise
+        except MixdownError as error:
+            recipe, change = self._with_step(name), _step_change(self.recipe, name)
+            self.moves.append(Move("step", f"the step {name} (cannot be tried here: {str(error)[:120]})", recipe.to_dict(), (change,), None,
+                                   None, 0.0, 0.0, None, "unknown"))
 
     def _json(self, now: Measured, cap: float, complete: bool) -> dict[str, Any]:
         missed = now.drop > self.max_drop
@@ -122,9 +143,9 @@ class Taking:
             found = self._measured(recipe, lambda fraction, message: progress(fraction, f"Trying {title}: {message}"))
         except BadInput:
             return
-        except MixdownError as error:
-            if type(error).__name__ == "Cancelled":
-                raise
+        except Cancelled:
+            raise
+        except MixdownError:
             return
         self.moves.append(Move(kind, title, recipe.to_dict(), (change,), found.kl, now.kl - found.kl, 0.0, 0.0,
                                time.perf_counter() - begin, "measured"))

@@ -10,6 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 TOP = {"session", "room", "rooms", "repairing", "ranging", "foreseeing", "exporting", "answering", "predicting", "searching", "taking",
+       "taking_long",
        "search_ask", "search_bench", "arguments_search", "arguments_resolve", "score_mix", "solving", "group_scores", "training", "tuning",
        "worker", "worker_protocol", "worker_inbox", "cli", "verbs", "verbs_sensitivity", "verbs_report", "verbs_repair",
        "verbs_resolve", "verbs_search", "__main__", "terminal", "store"}

@@ -8,6 +8,7 @@ import streamlit as st
 
 from app import bench as benches
 from app import curves, press, readouts, recipes, shell, state
+from app.app_pages import train_acts
 from app.bench import STOPPED, Bench
 from app.rack_codec import unpack
 from app.search import ask, data, load, marks
@@ -56,6 +57,8 @@ def act(project: str, seen: View, action: str, value: Any = None) -> None:
         attempt(client, found, seen, targets, value)
     elif action == "undo":
         take_back(client, found, seen)
+    elif action == "train":
+        train_acts.show(client, project, {})
     elif action == "scores":
         shell.go("sensitivity", project)
 

@@ -12,7 +12,7 @@ from app.search.ask import Known
 from app.search.view import View
 from app.sensitivity import ask as scoring
 from engine.errors import BadInput
-from engine.mixed.latency import MOST_BYTES
+from engine.store.latency_file import MOST_BYTES
 
 
 def draw(found: Bench, seen: View, known: Known) -> None:

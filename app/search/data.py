@@ -96,7 +96,8 @@ def takes(found: Bench, view: View, known: Known) -> Data:
     for move in listed["moves"]:
         gain = move["gain"]
         share = None if gain is None or not now["kl"] else gain / now["kl"]
-        out["moves"].append({"kind": move["kind"], "title": move["title"], "known": move["known"], "gain": share, "nats": gain,
+        out["moves"].append({"kind": move["kind"], "train": move["kind"] == "step" and trains(move["recipe"]),
+                             "title": move["title"], "known": move["known"], "gain": share, "nats": gain,
                              "size": move["size_bytes"], "bops": move["bops"], "seconds": move["seconds"], "reaches": move["reaches"],
                              "count": len(move["changes"]),
                              "layers": [c["key"].removeprefix("layers.") for c in move["changes"]][:12]})
@@ -107,6 +108,12 @@ def takes(found: Bench, view: View, known: Known) -> Data:
                    f"{listed['max_drop'] * unit:.3g}" + ("." if here or view.tried else ". The list is of an earlier recipe."))
     out["of"] = here
     return out
+
+
+def trains(recipe: Result) -> bool:
+    """Whether a recipe ends with training, which has a page of its own."""
+    steps = list(recipe.get("steps") or [])
+    return bool(steps) and (steps[-1] == "qat" or (isinstance(steps[-1], Mapping) and "qat" in steps[-1]))
 
 
 def shape(found: Bench, targets: Targets, known: Known) -> tuple[list[str], list[str]]:

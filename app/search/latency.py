@@ -3,11 +3,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 from engine.errors import BadInput
-from engine.mixed.latency import LatencyTable, parse_latency, template, text_of
 from engine.store.latency_file import table_hash
 
 Result = Mapping[str, Any]
@@ -32,18 +30,14 @@ class Table:
 
 def of(client: Any, project: str) -> Table:
     """The table of a project; an unusable one, as an import may bring, says why."""
-    return _read(client.latency(project))
-
-
-@lru_cache(maxsize=8)
-def _read(text: str) -> Table:
+    text = client.latency(project)
     if not text:
         return Table()
     try:
-        found = parse_latency(text)
+        _, rows = client.latency_rows(text)
     except BadInput as error:
         return Table(error=str(error))
-    return Table(table_hash(text), len(found.rows), tuple(dict.fromkeys(op for op, _, _ in found.rows)))
+    return Table(table_hash(text), len(rows), tuple(dict.fromkeys(op for op, _, _ in rows)))
 
 
 def take(client: Any, project: str, data: bytes, name: str, needed: Iterable[tuple[str, str]]) -> None:
@@ -52,19 +46,19 @@ def take(client: Any, project: str, data: bytes, name: str, needed: Iterable[tup
     Raises:
         BadInput: it is none, or an op type has rows but none for a precision that this model's layers may get.
     """
-    text = text_of(data, name)
-    _complete(parse_latency(text, name), needed)
+    text, rows = client.latency_rows(data, name)
+    _complete(name, rows, needed)
     client.keep_latency(project, text)
 
 
-def _complete(table: LatencyTable, needed: Iterable[tuple[str, str]]) -> None:
+def _complete(name: str, rows: Iterable[tuple[str, str, str]], needed: Iterable[tuple[str, str]]) -> None:
     have: dict[str, set[str]] = {}
-    for op, precision, _ in table.rows:
+    for op, precision, _ in rows:
         have.setdefault(op, set()).add(precision)
     lacks = [f"{op} at {precision}" for op, precision in dict.fromkeys(needed) if op in have and precision not in have[op]]
     if lacks:
         more = f" and {len(lacks) - 6} more" if len(lacks) > 6 else ""
-        raise BadInput(f"{table.name}: no row for {', '.join(lacks[:6])}{more}. A layer may get each of these: add them, or leave "
+        raise BadInput(f"{name}: no row for {', '.join(lacks[:6])}{more}. A layer may get each of these: add them, or leave "
                        "the op type out and its layers count as 0 microseconds")
 
 
@@ -77,8 +71,8 @@ def cases(layers: Sequence[Result], frontiers: Iterable[Result], offered: Sequen
 
 
 def to_fill_in(found: Iterable[tuple[str, str]]) -> str:
-    """The CSV to fill in."""
-    return template(found)
+    """The CSV to fill in: a row for each (op type, precision), its microseconds open."""
+    return "op_type,precision,shape,microseconds\n" + "".join(f"{op},{precision},,\n" for op, precision in found)
 
 
 def told(table: Table, layers: Sequence[Result]) -> str:

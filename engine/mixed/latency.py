@@ -13,7 +13,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -77,11 +77,6 @@ def text_of(data: bytes, name: str) -> str:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise BadInput(f"{name}: not a text in UTF-8; expected CSV with the columns {', '.join(NEEDED)}") from None
-
-
-def template(cases: Iterable[tuple[str, str]]) -> str:
-    """A table to fill in: a row for each (op type, precision), its microseconds open."""
-    return "op_type,precision,shape,microseconds\n" + "".join(f"{op},{precision},,\n" for op, precision in dict.fromkeys(cases))
 
 
 def parse_latency(text: str, name: str = "latency table") -> LatencyTable:

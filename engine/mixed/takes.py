@@ -1,8 +1,8 @@
 """What does it take? Moves that bring a recipe nearer to its target, each with what it wins and costs, ranked.
 
 Bits are predicted: the corrected sum of scores says what wider layers win. Other moves (a calibration method, a step) change the
-scores themselves, so they are tried, and their gain is measured. Either way a move is a recipe: trying it is one edit, and so is
-taking it back.
+scores themselves, so they are tried, and their gain is measured; what takes minutes is estimated from a brief run. Either way
+a move is a recipe: trying it is one edit, and so is taking it back.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ class Move:
         title: for a person.
         recipe: the whole recipe with the move, as plain values.
         changes: (key, before, after) of what differs.
-        kl: the recipe's KL with it, predicted or measured; None where it is not known.
+        kl: the recipe's KL with it, predicted, measured or estimated; None where it is not known.
         gain: what it takes off the KL, in nats per sample; above 0 is better.
         size_bytes, bops: what it adds (below 0 it saves).
         seconds: that it takes to run once; None for bits, which take none.
-        known: whether `kl` is predicted from scores, or measured.
+        known: whether `kl` and `seconds` are predicted from scores, measured, or estimated from a brief run.
         reaches: whether the KL comes within the target's.
     """
 
@@ -47,7 +47,7 @@ class Move:
     size_bytes: float
     bops: float
     seconds: float | None
-    known: Literal["predicted", "measured", "unknown"]
+    known: Literal["predicted", "measured", "estimate", "unknown"]
     reaches: bool = False
 
     def to_json(self) -> dict[str, Any]:

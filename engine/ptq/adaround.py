@@ -12,10 +12,12 @@ import time
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 import torch
 from torch import Tensor
 
+from engine.errors import BadInput, nearest
 from engine.progress import Progress, silent, tell
 from engine.ptq.activations import following_activation
 from engine.ptq.adaround_fit import Objective, Schedule, chosen, fit
@@ -50,6 +52,7 @@ class AdaRound:
     regularization: float = setting(0.01, "Weight of the term that pushes every weight to one of its two grid points.", 0.0, 100.0)
     beta_start: float = setting(20.0, "Exponent of that term at first; high values leave undecided weights alone.", 2.0, 100.0)
     beta_end: float = setting(2.0, "The same at the end.", 1.0, 100.0)
+    match: str = setting("", "Layers that are rounded, as globs with commas between; empty for all.")
     memory_mb: int = setting(512, "MiB for carried tensors, and as much for one layer; beyond: files, fewer positions.", 16, 1 << 20)
     seed: int = setting(0, "Draws the samples, positions and batches.", 0, 2**31 - 1)
 
@@ -63,11 +66,20 @@ class AdaRound:
 
 @technique("adaround", AdaRound, "precision")
 def adaround(sim: QuantSim, data: Samples | None, config: AdaRound, progress: Progress = silent) -> StepReport:
-    """Learns the roundings of every integer weight of a Conv, ConvTranspose, Gemm or MatMul; the grids stay."""
+    """Learns the roundings of the integer weights of Conv, ConvTranspose, Gemm and MatMul; the grids stay.
+
+    Raises:
+        BadInput: `match` meets no layer.
+    """
     used = drawn("adaround", data, config.samples, config.seed)
     walk = LayerWalk(sim, used, repr(config), progress, config.memory_mb << 20, biases=False, title="AdaRound: ")
-    rows = []
+    rows, globs = [], [g.strip() for g in config.match.split(",") if g.strip()]
+    if globs and not any(fnmatchcase(x.name, g) for x in walk.layers for g in globs):
+        raise BadInput(f"adaround: no layer that can be rounded is met by match {config.match[:80]!r}. "
+                       f"{nearest(globs[0], [x.name for x in walk.layers])}")
     for step in walk:
+        if globs and not any(fnmatchcase(step.layer.name, g) for g in globs):
+            continue  # it stays at the nearest rounding
         facts = step.kept if step.kept is not None else _layer(step, len(used), config, progress)
         rows.append(LayerChange(step.layer.name, facts["before"], facts["after"]))
     done = f"{len(rows)} weights rounded on {len(used)} samples, {config.iterations} iterations each ({config.mode})"

@@ -214,7 +214,7 @@ def test_a_move_is_tried_and_taken_back(ready: tuple[Client, str, View]) -> None
     acts.act(name, seen, "takes")
     ended(client, name, "takes")
     before, listed = client.state(name).recipe, shown(client, name, seen)["takes"]
-    assert [m["known"] for m in listed["moves"]] == ["predicted", "measured", "measured", "unknown"] and listed["moves"][0]["reaches"]
+    assert [m["known"] for m in listed["moves"]] == ["predicted", "measured", "measured", "estimate"] and listed["moves"][0]["reaches"]
     assert "misses" in listed["note"] and listed["moves"][0]["gain"] == pytest.approx(0.7)
     acts.act(name, seen, "try", 2)
     assert recipes.read(client.state(name).recipe)["steps"] == ["fold_batch_norm", "bias_correction"]
@@ -224,6 +224,16 @@ def test_a_move_is_tried_and_taken_back(ready: tuple[Client, str, View]) -> None
     assert shown(client, name, seen)["takes"]["tried"] == 0
     acts.act(name, seen, "undo")
     assert client.state(name).recipe == before and shown(client, name, seen)["takes"]["tried"] == -1
+
+
+def test_training_is_started_from_its_own_page(ready: tuple[Client, str, View], monkeypatch: pytest.MonkeyPatch) -> None:
+    client, name, seen = ready
+    seen.targets, before = Targets({"drop": 0.005}), client.state(name).recipe
+    acts.act(name, seen, "takes")
+    ended(client, name, "takes")
+    assert shown(client, name, seen)["takes"]["moves"][3]["train"]
+    acts.act(name, seen, "train")
+    assert WINDOW.goto == "train" and client.state(name).recipe == before, "nothing is changed or begun without a click there"
 
 
 def test_a_search_needs_a_target(ready: tuple[Client, str, View]) -> None:

@@ -219,6 +219,28 @@ def test_what_it_takes_ranks_moves_that_are_whole_recipes(mobilenet: Path) -> No
     assert tried["known"] == "measured"
     assert tried["seconds"] > 0
     assert "cle" in str(tried["recipe"]["steps"])
+    long = {m["title"].split(" ")[0]: m for m in moves if m["known"] == "estimate"}
+    assert set(long) == {"learned", "training"}
+    assert all(m["seconds"] > 0 and m["size_bytes"] == 0 for m in long.values())
+    rounding = Recipe.parse(long["learned"]["recipe"])
+    match = str((rounding.steps or ())[-1].options["match"]).split(",")
+    assert (rounding.steps or ())[-1].name == "adaround"
+    assert len(match) == 3
+    assert set(match) <= set(before)
+    assert (Recipe.parse(long["training"]["recipe"]).steps or ())[-1].name == "qat"
+
+
+@pytest.mark.slow
+def test_what_a_brief_run_estimates_is_what_the_whole_one_gives_or_less(mobilenet: Path) -> None:
+    session = made(mobilenet, 256)
+    found = session.takes(Recipe(precision="w4a8"), CANDIDATES, 0.005, steps=[])  # type: ignore[arg-type]
+    move = next(m for m in found["moves"] if m["title"].startswith("learned"))
+    assert session.evaluation is not None
+    half = session.evaluation.take(range(found["now"]["samples"]))
+    alone = Session(session.model, half, session.calibration)
+    before, after = (alone.measure(r) for r in (Recipe(precision="w4a8"), Recipe.parse(move["recipe"])))  # type: ignore[arg-type]
+    assert before["kl"] == pytest.approx(found["now"]["kl"], rel=1e-6)
+    assert 0.5 * move["gain"] < before["kl"] - after["kl"] < 2 * move["gain"]
 
 
 @pytest.mark.slow

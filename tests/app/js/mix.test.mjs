@@ -128,6 +128,7 @@ test("changes against the desk, and a move's figures in words", () => {
   const bytes = (v) => `${v} B`;
   assert.deepEqual(told({ gain: 0.42, size: 100, seconds: null, known: "predicted" }, bytes), { gain: "−42 % KL", size: "+100 B", time: "at once" });
   assert.deepEqual(told({ gain: null, size: 0, seconds: null, known: "unknown" }, bytes), { gain: "not known", size: "no bytes", time: "minutes" });
+  assert.deepEqual([told({ gain: 0.5, size: 0, seconds: 9.5, known: "estimate" }, bytes).time, told({ gain: 0.5, size: 0, seconds: 240, known: "estimate" }, bytes).time], ["≈ 10 s", "≈ 4.0 min"]);
 });
 
 test("a latency by a table is a cost like the others, in its own unit", () => {

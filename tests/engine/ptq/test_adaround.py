@@ -187,6 +187,21 @@ def test_cancelled_it_leaves_everything_and_goes_on_to_the_same_bits(mode: str, 
     assert not any("(1 of 4)" in message for message in told)
 
 
+def test_only_the_layers_that_are_named_are_rounded_otherwise() -> None:
+    model = from_proto(conv_net(3), "net")
+    data = data_for(model)
+    whole, some = sim_for(model, data), sim_for(model, data)
+    names = [x.layer for x in run(whole, data).layers]
+    report = run(some, data, match=f"{names[0]}, nothing*")
+    assert [x.layer for x in report.layers] == [names[0]] and len(names) > 1
+    before, after = sim_for(model, data).model.graph.initializers, some.model.graph.initializers
+    weights_of = {x.name: x.weight for x in some.model.layers}
+    changed = [n for n in names if not np.array_equal(before[weights_of[n]].const_value.numpy(), after[weights_of[n]].const_value.numpy())]
+    assert changed == [names[0]]
+    with pytest.raises(BadInput, match="met by match 'nope'"):
+        run(sim_for(model, data), data, match="nope")
+
+
 def test_it_asks_for_data_and_for_sensible_options() -> None:
     model = LAYERS["gemm"]()
     sim = sim_for(model, data_for(model))
