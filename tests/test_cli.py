@@ -46,13 +46,29 @@ def data(sample: Path) -> list[object]:
     return [sample / "model.onnx", "--evaluation", sample / "evaluation.npz", "--calibration", sample / "calibration.npz"]
 
 
-@pytest.mark.parametrize("verb", ["inspect", "simulate", "search", "quantize", "export", "verify"])
+@pytest.mark.parametrize("verb", ["inspect", "resolve", "simulate", "search", "quantize", "export", "verify"])
 def test_help_has_an_example_and_loads_nothing_heavy(verb: str) -> None:
     begin = time.monotonic()
     found = run(verb, "--help")
     assert found.returncode == 0
     assert f"example: python -m engine {verb}" in found.stdout
     assert time.monotonic() - begin < 20
+
+
+def test_resolve_tells_what_a_move_would_bring_and_strict_what_it_would_refuse(sample: Path, tmp_path: Path) -> None:
+    found = run("resolve", sample / "model.onnx", "-q", "--json", tmp_path / "r.json")
+    assert found.returncode == 0, found.stderr
+    whole = json.loads((tmp_path / "r.json").read_text())
+    assert {"layers", "cost", "boundaries"} <= set(whole) and "ahead" not in whole and "changes of type" in found.stdout
+    name = whole["layers"][1]["name"]
+    moved = run("resolve", sample / "model.onnx", "-q", "--json", tmp_path / "a.json", "--ahead", f"{name}=w8a16")
+    assert moved.returncode == 0, moved.stderr
+    ahead = json.loads((tmp_path / "a.json").read_text())["ahead"]
+    assert (name, "w8a8", "w8a16", False) in {(x["name"], x["from"], x["to"], x["follows"]) for x in ahead["layers"]}
+    assert ahead["boundaries"]["after"] > whole["boundaries"] == ahead["boundaries"]["before"] and "w8a8 -> w8a16" in moved.stdout
+    strict = run("resolve", sample / "model.onnx", "-q", "--strict", "--ahead", f"{name}=w4a16")
+    assert strict.returncode == 1 and f"Under --strict: {name}" in strict.stdout
+    assert "LAYER=PRECISION" in refused("resolve", sample / "model.onnx", "--ahead", name)
 
 
 def test_inspect(sample: Path, tmp_path: Path) -> None:

@@ -81,6 +81,31 @@ def test_static_parts_travel_once_and_an_edit_stays_under_two_kilobytes(count: i
     assert set(rack.rack_data(found, memory, "dark", again["live"])["parts"]) == set(first["parts"]), "what got lost is sent again"
 
 
+RULES = {"name": "abc123", "types": ["fp32", "int8"]}
+
+
+def with_rules(recipe: str, **changes: Any) -> Bench:
+    found = bench(recipe, **changes)
+    return found if "resolved" in changes else replace(found, resolved={**found.resolved, "foresight": RULES})  # type: ignore[dict-item]
+
+
+def test_the_rules_by_which_precisions_spread_travel_once_and_serve_until_more_than_a_move_was_made() -> None:
+    memory, name = Memory(), CannedSession(9, 0.0).layers[2]["name"]
+
+    def sent(found: Bench) -> tuple[str, bool]:
+        data = rack.rack_data(found, memory, "dark", rack.live(found, memory, [0], 0))
+        return data["have"]["ahead"], "abc123" in data["parts"]
+
+    assert sent(with_rules(BASE)) == ("abc123", True)
+    assert sent(with_rules(BASE)) == ("abc123", False), "once"
+    for moved in (f"{BASE}layers: {{{name}: w4a8}}\n", f"{BASE}bypass: [{name}]\n", BASE.replace("w8a8", "w4a8")):
+        assert sent(with_rules(moved, resolved=None)) == ("abc123", False), "moves alone: the rules are still those"
+    for more in (BASE.replace("htp_v73", "generic"), f"{BASE}tensors: {{t3: {{type: a16}}}}\n", f"{BASE}layers: {{'op:Conv': w4a8}}\n",
+                 f"{BASE}layers: {{{name}: {{precision: w8a8, weights: {{granularity: per_tensor}}}}}}\n", f"{BASE}steps: [cle]\n"):
+        assert sent(with_rules(more, resolved=None)) == ("", False), more
+    assert sent(bench(BASE)) == ("", False), "a result of before there were rules has none"
+
+
 def test_an_edit_is_the_difference_to_what_the_rack_had_taken_over() -> None:
     found, memory = bench(), Memory()
     new, label = after(found, memory, prec="dc3dc4")
