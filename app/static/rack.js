@@ -97,7 +97,7 @@ class Rack {
 
   // ---- data out
   commit(why) {
-    this.looking = null;
+    this.look(null);
     this.say(Ahead.between(this.S, this.S.was, Ahead.hand(this.S)));
     this.S.seq += 1;
     clearTimeout(this.resting);
@@ -107,7 +107,7 @@ class Rack {
     this.preview(true);
   }
   chooses() {
-    this.looking = null;
+    this.look(null);
     this.S.seq += 1;
     this.chips();
     this.refresh();

@@ -38,7 +38,7 @@ export function between(S, from, to) {
   const old = (S.then = outcome(S, from)), now = outcome(S, to), moved = [], follows = [];
   for (let i = 0; i < S.n; i += 1) {
     const asked = to.prec[i] !== from.prec[i] || to.mute.has(i) !== from.mute.has(i), bad = now.illegal.includes(i), was = old.illegal.includes(i);
-    if (asked) moved.push({ i, to: S.precisions[to.prec[i]].id, runs: now.names[i], illegal: bad });
+    if (asked) moved.push({ i, to: to.mute.has(i) && !from.mute.has(i) ? "float" : S.precisions[to.prec[i]].id, runs: now.names[i], illegal: bad });
     else if (now.names[i] !== old.names[i] || bad !== was) follows.push({ i, from: old.names[i], to: now.names[i], why: why(S, old, now, i), up: wider(S, old, now, i), illegal: bad });
   }
   const size = S.F.sized ? now.size - old.size : null, strict = now.raised.length + now.illegal.length > 0 && !(old.raised.length + old.illegal.length);

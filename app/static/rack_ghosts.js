@@ -8,7 +8,7 @@ const { detentOf, effectiveName, rowOf } = await import(`./rack_state.js${q}`);
 function marks(V) {
   const found = new Map(), at = (i) => V.L.items[V.L.itemOf[i]], put = (it, key, m) => (found.get(it) ?? found.set(it, { follows: [], moved: [] }).get(it))[key].push(m);
   for (const f of V.ahead.follows) put(at(f.i), "follows", f);
-  if (!V.dragging) for (const m of V.ahead.moved) put(at(m.i), "moved", { ...m, to: m.runs });
+  if (!V.dragging) for (const m of V.ahead.moved.filter((m) => !V.S.mute.has(m.i))) put(at(m.i), "moved", { ...m, to: m.runs });
   return found;
 }
 

@@ -129,6 +129,7 @@ def test_keys_look_ahead_and_are_spoken_and_enter_takes_it(desk: Desk, tmp_path:
     page.keyboard.press("Shift+ArrowUp")
     page.keyboard.press("Enter")
     settled(page)
+    assert rack(page, "R.looking") is None and page.locator(".rk-tip").is_hidden()
     page.wait_for_function("window.__rack.S.live.exact && window.__rack.S.eff[6] >= 0")
     assert recipe(desk, project)["layers"] == {rack(page, "R.S.layers[5].n"): "w8a16"}
 

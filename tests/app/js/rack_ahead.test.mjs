@@ -60,6 +60,14 @@ test("the master says it for all that stand at the base", () => {
   assert.deepEqual([A.names, A.size, A.bops], [by.names, by.size, by.bops], "the same layers moved one by one come to the same");
 });
 
+test("muting a layer and moving a muted one are told as what they are", () => {
+  const S = open({ mute: "6" });
+  const silent = Ahead.between(S, Ahead.hand(S), { ...Ahead.hand(S), mute: new Set([0, 6]) });
+  assert.match(Ahead.words(S, null, silent), /^float: no other layer changes, /);
+  const still = to(S, [6], FEW);
+  assert.deepEqual([still.moved[0].to, still.names[6], still.follows.length, still.bops], ["w4a8", "fp32", 0, 0], "it stays in float");
+});
+
 test("the predicted drop is that of the whole recipe after the move, followers too", () => {
   const S = open(), known = scores(curve), A = to(S, [3], WIDE), told = Ahead.predicted(S, known, A);
   const after = open({ prec: "c3bc3" });
