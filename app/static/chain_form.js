@@ -71,7 +71,7 @@ const typed = (f, value, set, lib) => lib.el("span", "fc", box(f, value, set, li
 
 function slider(f, value, set, lib) {
   const { el, travel, fromTravel, shown, human } = lib, number = box(f, value, set, lib);
-  const range = Object.assign(el("input", "range"), { type: "range", min: 0, max: 1, step: f.type === "int" && !lib.wide(f) ? 1 / (f.maximum - f.minimum || 1) : 0.005 });
+  const range = Object.assign(el("input", "range"), { type: "range", min: 0, max: 1, step: f.type === "int" && !lib.bent(f) ? 1 / (f.maximum - f.minimum || 1) : 0.005 });
   range.value = travel(f, value);
   range.setAttribute("aria-label", human(f.name));
   range.setAttribute("aria-valuetext", shown(value));

@@ -42,14 +42,20 @@ export const parsed = (field, text) => {
   return { value };
 };
 
-// A slider's travel 0..1 for fields with both ends: by powers of ten where the ends are far apart, else evenly.
+// A slider's travel 0..1 for fields with both ends: by powers of ten where the ends are far apart, else evenly. A field that begins
+// at 0 and whose default lies near it has 0 at the very end, and powers of ten from a thousandth of the default on.
+const steep = (f) => f.minimum === 0 && f.default > 0 && f.maximum / f.default >= 50;
+const least = (f) => (steep(f) ? (f.type === "int" ? 0.5 : f.default / 1000) : f.minimum);
 export const wide = (f) => f.minimum > 0 && f.maximum / f.minimum >= 50;
+export const bent = (f) => wide(f) || steep(f);
 export const travel = (f, value) => {
-  const [a, b, v] = wide(f) ? [f.minimum, f.maximum, value].map(Math.log) : [f.minimum, f.maximum, value];
+  if (steep(f) && value <= least(f)) return 0;
+  const [a, b, v] = bent(f) ? [least(f), f.maximum, value].map(Math.log) : [f.minimum, f.maximum, value];
   return b > a ? Math.max(0, Math.min(1, (v - a) / (b - a))) : 0;
 };
 export const fromTravel = (f, t) => {
-  const v = wide(f) ? Math.exp(Math.log(f.minimum) + t * (Math.log(f.maximum) - Math.log(f.minimum))) : f.minimum + t * (f.maximum - f.minimum);
+  if (steep(f) && t <= 0) return 0;
+  const low = least(f), v = bent(f) ? Math.exp(Math.log(low) + t * (Math.log(f.maximum) - Math.log(low))) : f.minimum + t * (f.maximum - f.minimum);
   const near = f.type === "int" ? Math.round(v) : +v.toPrecision(2);
   const rounded = f.type === "int" && near >= 100 ? +near.toPrecision(2) : near;
   return Math.max(f.minimum, Math.min(f.maximum, rounded));

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { curves, epochAt, logTicks, lossScale, nextEpoch, panes, said } from "../../../app/static/curves_draw.js";
+import { fromTravel, travel } from "../../../app/static/chain_lines.js";
 import { ownIn } from "../../../app/static/train.js";
 import { axes, lines, ranked, shownOf, trialAt, trials } from "../../../app/static/trials_draw.js";
 
@@ -90,4 +91,15 @@ test("the table begins with the best and ends with what failed", () => {
 
 test("a folded group says how many of its settings are set", () => {
   assert.equal(ownIn({ fields: [{ name: "a" }, { name: "b" }] }, { b: 1, c: 2 }), 1);
+});
+
+test("the slider of a step size has room where step sizes are, and 0 at its end", () => {
+  for (const f of [{ type: "float", minimum: 0, maximum: 10, default: 0.001 }, { type: "float", minimum: 0, maximum: 1e6, default: 1 }, { type: "int", minimum: 0, maximum: 256, default: 2 }]) {
+    assert.deepEqual([fromTravel(f, 0), fromTravel(f, 1), travel(f, 0), travel(f, f.maximum)], [0, f.maximum, 0, 1]);
+    assert.ok(travel(f, f.default) > 0.2 && travel(f, f.default) < 0.6, `${travel(f, f.default)}`);
+    assert.equal(fromTravel(f, travel(f, f.default)), f.default);
+    const way = Array.from({ length: 101 }, (_, i) => fromTravel(f, i / 100));
+    assert.ok(way.every((v, i) => !i || v >= way[i - 1]), "it only rises");
+    for (const v of way) assert.equal(fromTravel(f, travel(f, v)), v);
+  }
 });
