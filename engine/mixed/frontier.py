@@ -21,6 +21,7 @@ from engine.mixed.points import Points, choice_of, lower_hull, points_of
 from engine.mixed.space import COLUMNS, SCORE, WORDS, Array, Choice, Space
 
 MOST_FILLS = 400
+NEAR = 2e-3  # of the bound: an answer this near is not looked for any better
 
 
 @dataclass(frozen=True)
@@ -113,15 +114,25 @@ class Frontier:
         least = np.minimum.reduceat(self.points.values @ weight, self.points.first[:-1])
         return float(least.sum() - paid[limited] @ bounds[limited])
 
-    def exchanged(self, bounds: Array, aim: Array, weight: Array) -> Solution | None:
-        """The best within several bounds that exchanges find from the points next to them, by `weight`, the aim with prices; None: none."""
+    def exchanged(self, bounds: Array, aim: Array, weight: Array, bound: float) -> Solution | None:
+        """The best within several bounds that exchanges find from the points next to them; None where they find none.
+
+        Args:
+            weight: the aim with the prices of the bounds.
+            bound: what the aim cannot be less than; one that comes near to it is not looked for any better.
+        """
         limited = np.isfinite(bounds)
         outside = np.maximum((self.totals[:, limited] - bounds[limited]) / np.maximum(np.abs(bounds[limited]), 1e-12), 0.0).sum(1)
-        best = int(np.lexsort((self.totals @ aim, outside))[0])
-        starts = [k for k in (best - 1, best, best + 1) if 0 <= k < len(self)]
-        states = [exchanged(self.points, self.state(k), bounds, aim, weight) for k in starts]
-        found = [self._filled(state, bounds, aim, 0.0) for state in states if state is not None]
-        return min(found, key=lambda s: float(s.totals @ aim), default=None)
+        near = int(np.lexsort((self.totals @ aim, outside))[0])
+        best: Solution | None = None
+        for point in (near, near + 1, near - 1):
+            state = exchanged(self.points, self.state(point), bounds, aim, weight) if 0 <= point < len(self) else None
+            found = None if state is None else self._filled(state, bounds, aim, bound)
+            if found is not None and (best is None or found.totals @ aim < best.totals @ aim):
+                best = found
+            if best is not None and float(best.totals @ aim) - bound <= NEAR * abs(bound):
+                break
+        return best
 
     def _filled(self, state: Array, bounds: Array, aim: Array, bound: float) -> Solution:
         """A state with what is left to the bounds spent on the single changes that help most."""

@@ -100,9 +100,8 @@ class Solver:
             price = _unit(COLUMNS.index("bops"))
         frontier = self.frontier(number, price)
         weight = aim + np.where(np.isfinite(bounds), paid, 0.0)
-        bound = frontier.relaxed(weight, paid, bounds) + float(np.asarray(space.constant) @ aim)
-        found = frontier.exchanged(bounds, aim, weight)
-        return self._exact(number, goal, 2.0, bare=True) if found is None else replace(found, bound=bound)
+        found = frontier.exchanged(bounds, aim, weight, frontier.relaxed(weight, paid, bounds))
+        return self._exact(number, goal, 2.0, bare=True) if found is None else found
 
     def _exact(self, number: int, goal: Goal, seconds: float, bare: bool = False) -> Solution:
         first = None if bare else self._fast(number, goal)
