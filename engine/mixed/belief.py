@@ -68,6 +68,7 @@ class Belief:
         self._parts = np.zeros((4, 0, 0))  # what the covariance of the measurements is made of, see `_terms`
         self._weights, self._inverse = np.zeros(0), np.zeros((0, 0))
         self._errors: Superposition | None = Superposition(layers + 1)
+        self._late: list[tuple[Array, Array, float]] = []  # what is learned by the KL alone only once an error is missing
 
     def learn(self, space: int, choice: Choice, measured: float, error: Array | None = None) -> None:
         """A recipe was measured: KL per sample, in nats, and the error of its output (one without it, and errors are looked at no more)."""
@@ -77,6 +78,13 @@ class Belief:
             self._errors = None
         if self._errors is not None and error is not None:
             self._errors.learn(at, own, error)
+        self._late.append((at, own, measured))
+        if self._errors is None:
+            for each in self._late:
+                self._learn(*each)
+            self._late.clear()
+
+    def _learn(self, at: Array, own: Array, measured: float) -> None:
         self._seen, self._own = np.vstack([self._seen, at]), np.vstack([self._own, own])
         self._values = np.append(self._values, measured)
         column = self._terms(self._seen, self._own, at, own)
@@ -90,10 +98,10 @@ class Belief:
         """(mean, standard deviation) of the KL of recipes [n, layers], each [n]."""
         at = self._at(space, choices)
         own = self.scores[self._rows, at]
+        if self._errors is not None and len(self._errors):
+            return self._errors.expected(at, own)
         if not len(self._values):
             return own.sum(1), self.widths.scale * own.sum(1)
-        if self._errors is not None:
-            return self._errors.expected(at, own)
         cross = self._mixed(self._terms(at, own, self._seen, self._own), self.widths)
         mean = own.sum(1) + cross @ self._weights
         total, squares = own.sum(1), (own**2).sum(1)

@@ -84,14 +84,11 @@ class Superposition:
 
     def _terms(self, at: Array, own: Array, other: Array, theirs: Array) -> Array:
         """[3, n, m] between two lists of recipes: shared options, pairs of them, all together."""
-        found = np.empty((3, len(at), len(other)))
-        roots, total = np.sqrt(own), own.sum(1)
-        for column, (codes, values) in enumerate(zip(other, theirs, strict=True)):
-            shared = np.where(at == codes, roots, 0.0) * np.sqrt(values)
-            found[0, :, column] = shared.sum(1)
-            found[2, :, column] = np.sqrt(total * values.sum())
-            found[1, :, column] = (found[0, :, column] ** 2 - (shared**2).sum(1)) / np.maximum(found[2, :, column], 1e-30)
-        return found
+        kinds = 1 + max(int(at.max(initial=0)), int(other.max(initial=0)))
+        one, two = _spread(at, np.sqrt(own), kinds), _spread(other, np.sqrt(theirs), kinds)
+        shared = one @ two.T
+        whole = np.sqrt(own.sum(1)[:, None] * theirs.sum(1)[None])
+        return np.array([shared, (shared**2 - one**2 @ (two**2).T) / np.maximum(whole, 1e-30), whole])
 
     @staticmethod
     def _mixed(terms: Array, w: Widths) -> Array:
@@ -109,6 +106,13 @@ class Superposition:
             return -np.inf
         quadratic = max(float((np.linalg.inv(covariance) * self._products).sum()), 1e-300)
         return float(-size - len(self) * np.log(quadratic / len(self)))
+
+
+def _spread(at: Array, values: Array, kinds: int) -> Array:
+    """[n, rows x kinds]: each value at the place of its option, so that a product of two adds up what they share."""
+    found = np.zeros((*at.shape, kinds))
+    np.put_along_axis(found, at[:, :, None], values[:, :, None], 2)
+    return found.reshape(len(at), -1)
 
 
 def _grown(square: Array, column: Array) -> Array:
