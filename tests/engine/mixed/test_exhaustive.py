@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from engine.analysis.error_vector import error_vector
 from engine.analysis.runner import Runner
 from engine.analysis.sensitivity.kinds import SCORES
 from engine.data import load_data
@@ -15,7 +16,7 @@ from engine.graph import load_model
 from engine.mixed.build import Wish, space_of
 from engine.mixed.goal import Goal
 from engine.mixed.repair import Repair
-from engine.mixed.space import Choice, Space
+from engine.mixed.space import Array, Choice, Space
 from engine.mixed.trial import Measured
 from engine.mixed.writing import written
 from engine.progress import Progress
@@ -64,6 +65,7 @@ class Lab:
         self.data, self.runner = session.evaluation, Runner(self.sim.chain, session.evaluation)
         self.reference = self.runner.run(FLOAT, self.data, 0, IMAGES)
         self.kept, self.known = KeptCuts(256 << 20), dict[Choice, float]()
+        self.errors: dict[Choice, Array] = {}
 
     def kl(self, choice: Choice) -> float:
         if choice not in self.known:
@@ -74,10 +76,11 @@ class Lab:
             outputs = self.runner.run(sim.quantization, self.data, 0, IMAGES, kept=run)
             name = self.runner.chain.output_names[0]
             self.known[choice] = float(SCORES["kl"].parts(self.reference[name], outputs[name]).mean())
+            self.errors[choice] = error_vector(self.reference[name], outputs[name], self.known[choice])
         return self.known[choice]
 
     def measure(self, space: int, choice: Choice, progress: Progress) -> Measured:
-        return Measured(self.kl(choice), 0.0, None, IMAGES, 0.0, 0.0)
+        return Measured(self.kl(choice), 0.0, None, IMAGES, 0.0, 0.0, error=self.errors[choice])
 
 
 @pytest.mark.slow
