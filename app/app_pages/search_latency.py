@@ -28,8 +28,8 @@ def draw(found: Bench, seen: View, known: Known) -> None:
         st.download_button("Template for this model", latency.to_fill_in(cases), f"{found.project.id}-latency.csv", "text/csv",
                            key="latency-template", help="A row for each op type and precision of this model, its microseconds open")
         key = f"latency-file-{seen.uploads}"
-        st.file_uploader("CSV: op_type, precision, shape (optional), microseconds", type=["csv"], key=key, on_change=press.press,
-                         args=(upload, project, seen, key, cases))
+        st.file_uploader("CSV: op_type, precision, shape (optional), microseconds", type=["csv"], key=key, max_upload_size=4,
+                         on_change=press.press, args=(upload, project, seen, key, cases))
         if table.key or table.error:
             press.button(st, "Remove the table", "latency-remove", remove, project, seen)
 

@@ -8,7 +8,8 @@ const finite = (v) => v != null && Number.isFinite(v);
 
 // Costs on the screen's scale: share of FP32 in percent; a latency has no FP32 to be a share of, it stands in its own unit.
 export const costOf = (d, v) => (d.axis === "latency" ? v / d.time.per : (100 * v) / (d.axis === "size" ? d.fp32.size_bytes : d.fp32.bops));
-export const costWords = (d, v) => `${costOf(d, v).toPrecision(3)} ${d.axis === "latency" ? d.time.unit : "% of FP32"}`;
+export const three = (v) => (v >= 1000 ? Math.round(v).toLocaleString("en") : v.toPrecision(3));
+export const costWords = (d, v) => `${three(costOf(d, v))} ${d.axis === "latency" ? d.time.unit : "% of FP32"}`;
 export const valueOf = (d, m) => (d.y === "kl" ? m.kl : m.drop == null ? null : m.drop * d.scale);
 
 export function frame(d, w, h) {

@@ -1,9 +1,10 @@
 // Why a layer has its bits: its options with score and cost, its group, from which budget on it gets more; and what changed.
 const { words } = await import(`./plots_axes.js${new URL(import.meta.url).search}`);
+const { three } = await import(`./mix_plot.js${new URL(import.meta.url).search}`);
 export const nats = (v) => (v == null ? "–" : words(v));
 
 // How a cost is told: what one is of it (microseconds are themselves), and in which unit a step of it is.
-const KINDS = { size: { of: (s, v) => `${((100 * v) / s.fp32.size_bytes).toPrecision(3)} %`, unit: 1e3, dear: "kB" }, bops: { of: (s, v) => `${((100 * v) / s.fp32.bops).toPrecision(3)} %`, unit: 1e6, dear: "MBOPs" }, latency: { of: (s, v) => `${v.toPrecision(3)} µs`, unit: 1, dear: "µs" } };
+const KINDS = { size: { of: (s, v) => `${((100 * v) / s.fp32.size_bytes).toPrecision(3)} %`, unit: 1e3, dear: "kB" }, bops: { of: (s, v) => `${((100 * v) / s.fp32.bops).toPrecision(3)} %`, unit: 1e6, dear: "MBOPs" }, latency: { of: (s, v) => `${three(v)} µs`, unit: 1, dear: "µs" } };
 
 // The reasons for one layer as plain rows; pure. `shown` is the mix, `axis` what is dear.
 export function reasons(space, shown, axis, layer, corrected, thresholds) {
@@ -34,7 +35,7 @@ export function why(S, { el, bytes, count, thresholds, glyph }) {
   const body = told.rows.map((r) => {
     const bar = el("i");
     bar.style.width = `${Math.max(1, 100 * Math.sqrt(Math.max(r.score, 0) / most))}%`;
-    return el("tr", r.now ? "now" : "", el("td", "", el("b", "", r.name)), el("td", "n sc", el("span", "", nats(r.score)), bar), fix && el("td", "n", nats(r.corrected)), el("td", "n", bytes(r.size)), el("td", "n", count(r.bops)), sp.timed && el("td", "n", `${words(r.latency)} µs`), el("td", "n", r.from == null ? "–" : KINDS[S.doc.aim].of(sp, r.from)));
+    return el("tr", r.now ? "now" : "", el("td", "", el("b", "", r.name)), el("td", "n sc", el("span", "", nats(r.score)), bar), fix && el("td", "n", nats(r.corrected)), el("td", "n", bytes(r.size)), el("td", "n", count(r.bops)), sp.timed && el("td", "n", `${three(r.latency)} µs`), el("td", "n", r.from == null ? "–" : KINDS[S.doc.aim].of(sp, r.from)));
   });
   const name = el("div", "mx-name", glyph(sp.kinds[layer]), el("b", "", sp.layers[layer]), el("span", "dim", sp.names[shown.p[layer]] ?? "float"));
   return [name, el("table", "mx-table", el("thead", "", head), el("tbody", "", ...body)), el("p", "mx-words", told.words)];
