@@ -77,8 +77,8 @@ def test_what_is_judged_and_kept_is_the_running_average() -> None:
         decay = min(0.5, (1 + count) / (10 + count))
         wanted = decay * wanted + (1 - decay) * value
     with average.applied():
-        assert float(layer.weight) == pytest.approx(wanted)
-    assert float(layer.weight) == 8.0, "training goes on from the weights themselves"
+        assert layer.weight.item() == pytest.approx(wanted)
+    assert layer.weight.item() == 8.0, "training goes on from the weights themselves"
     results = []
     for ema in (0.0, 0.9):
         sim, data = make()
