@@ -135,3 +135,39 @@ def test_a_stopped_search_keeps_its_points(desk: Desk) -> None:
     page.wait_for_selector(f"{ROOT}[data-state=ready]", timeout=30_000)
     assert "Stopped after" in page.locator(".mx-state").inner_text()
     assert page.evaluate("window.__mix.d.marks.filter(m => m.method === 'search').length") > 2
+
+
+def test_a_latency_table_is_a_budget_and_a_pattern_sets_many_layers(desk: Desk) -> None:
+    """A bad table is refused with its line and column; a good one is an axis and a limit; Set counts as one types."""
+    page, project = desk.page, opened(desk)
+    head = "op_type,precision,shape,microseconds\n"
+    times = {"w4a8": 60, "w4a16": 140, "w8a8": 100, "w8a16": 180, "fp16": 200, "fp32": 400}
+    rows = head + "".join(f"{op},{p},,{t}\n" for op in ("Conv", "Gemm") for p, t in times.items())
+    page.locator("[data-testid=stPopoverButton]:has-text('Latency')").click()
+    given = "[data-testid=stFileUploaderDropzoneInput]"
+    for name, text, says in (("bad.csv", head + "Conv,w8a8,,fast\n", "line 2, column microseconds"), ("t.csv", rows, "layers are charged")):
+        page.set_input_files(given, files=[{"name": name, "mimeType": "text/csv", "buffer": text.encode()}])
+        page.wait_for_selector(f"text={says}")
+    page.keyboard.press("Escape")
+    page.wait_for_function("window.__mix.space && window.__mix.space.timed", timeout=120_000)
+    page.locator("[aria-label='What is made least under a greatest drop'] button:has-text('Latency')").click()
+    page.wait_for_selector(".mx-plot text:has-text('latency by the table')")
+    before = page.evaluate("window.__mix.shown.latency")
+    drag(page, "latency", 0.02)  # below what the drop alone leads to
+    page.wait_for_function("was => window.__mix.doc.lim.latency > 0 && window.__mix.shown.latency < was", arg=before)
+    page.goto(f"{desk.url}?page=search&project={project}")  # as after F5
+    page.wait_for_selector(f"{ROOT}[data-state=ready]", timeout=120_000)
+    assert page.evaluate("window.__mix.space.timed && window.__mix.doc.aim") == "latency"
+
+    page.goto(f"{desk.url}?page=desk&project={project}")
+    page.get_by_text("Set", exact=True).first.click()
+    page.locator(".st-text").fill("features.*.depthwise*")
+    assert page.locator(".st-count").inner_text().startswith("6 of 21 layers")
+    plain = recipe(desk, project)
+    page.locator(".st-row select").last.select_option("w8a16")
+    page.locator(".st-row .btn.primary").click()
+    page.wait_for_selector(".st-lines b:has-text('features.*.depthwise*')")
+    assert dict(recipe(desk, project).layers)["features.*.depthwise*"].precision == Recipe(precision="w8a16").precision
+    page.locator(".st-lines button:has-text('Remove')").click()
+    page.wait_for_selector(".st-lines b", state="detached")
+    assert recipe(desk, project) == plain
