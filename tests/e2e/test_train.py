@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import Desk
+from tests.e2e.conftest import Desk, Server
 from tests.e2e.test_main_job import measured
 from tests.e2e.test_repair import at_four_bits, names, recipe
 
@@ -131,3 +131,25 @@ def test_trials_are_drawn_stopped_searched_on_and_taken_over(desk: Desk) -> None
     page.wait_for_function("window.__trials?.d.trials.filter(t => t.state === 'complete').length >= 2")
     kept = page.evaluate("window.__trials.d.trials")
     assert {t["number"]: t["loss"] for t in kept if t["number"] in losses} == losses, "what was tried is kept"
+
+
+def test_after_the_server_was_killed_the_page_offers_to_continue(desk: Desk, server: Server) -> None:
+    page = desk.page
+    at_four_bits(desk)
+    page.get_by_role("link", name="Train", exact=True).click()
+    page.wait_for_selector(".trainroot .fr[data-f=epochs]")
+    put(page, "epochs", "3")
+    page.locator(".tn-group summary:has-text('Data')").click()
+    put(page, "validation", "0.5")
+    page.wait_for_selector(f"{RUN}.primary:enabled")
+    page.locator(RUN).click()
+    page.wait_for_function("window.__curves?.d.points.length === 1", timeout=LONG)
+    seen, url = page.evaluate("window.__curves.d.points[0].held"), page.url
+    server.kill()
+    server.start()
+    page.goto(url)
+    desk.complaints.clear()  # the browser missed its server
+    page.wait_for_selector(f"{RUN}:has-text('Continue'):enabled", timeout=LONG)
+    page.wait_for_selector(f"{FOOT} button:has-text('Keep best'):visible", timeout=LONG)
+    assert "of 3" in (page.locator(RUN).get_attribute("title") or "")
+    assert page.evaluate("window.__curves.d.points[0].held") == seen, "the epoch that was seen"
