@@ -82,7 +82,8 @@ def _sensitivity(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--racing", action="store_true", help="more samples only where the top is undecided")
     sub.add_argument("--top", metavar="K", type=int, default=10)
     sub.add_argument("--resume", action="store_true", help="keep scores by content, and go on from those of an earlier run")
-    sub.add_argument("--time-budget", metavar="S", type=float, help="stop after S seconds with what is there")
+    sub.add_argument("--time-budget", metavar="S", type=float,
+                     help="stop after S seconds with what is there; every item is scored on a few samples first")
 
 
 def _verb(verbs: argparse._SubParsersAction[argparse.ArgumentParser], name: str, words: str) -> argparse.ArgumentParser:

@@ -33,21 +33,27 @@ def cache_of(arguments: Arguments) -> Path | None:
 
 
 def ask(session: Session, recipe: Recipe, arguments: Arguments, progress: Progress) -> dict[str, Any]:
-    """The answer, or what there is of it when the time budget ends."""
+    """The answer, or what there is of it when the time budget ends; the first pass over the items is always finished."""
     seen: dict[str, Any] = {}
     end = None if arguments.time_budget is None else time.monotonic() + arguments.time_budget
 
     def limited(fraction: float, message: str) -> None:
         progress(fraction, message)
-        if end is not None and time.monotonic() > end and seen:
+        if end is not None and time.monotonic() > end and _whole(seen):
             raise Cancelled("the time budget is spent")
 
     try:
         return session.sensitivity(question_of(arguments), recipe, arguments.on, arguments.racing, arguments.top, limited, seen.update)
     except Cancelled:
-        if end is None or not seen:
+        if end is None or not _whole(seen):
             raise
         return seen | {"stopped": f"after {arguments.time_budget:g} s, at {seen['samples']} of {seen['asked_samples']} samples"}
+
+
+def _whole(seen: dict[str, Any]) -> bool:
+    """Whether every item has a score at every precision: before that no ranking means anything."""
+    scored = sum(row["metric"] == seen["score"] for row in seen.get("scores", ()))
+    return bool(seen) and scored >= len(seen["members"]) * len(seen["precisions"])
 
 
 def _drop(row: dict[str, Any] | None) -> str:
