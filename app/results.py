@@ -13,7 +13,7 @@ from engine.store import Job, Run, Store, strict_json
 from engine.store.files import file_identity
 
 # Raised whenever the engine's numbers, or the shape of its results, change: older results are then made again.
-RESULTS_VERSION = 3
+RESULTS_VERSION = 4
 # These depend on nothing but their key. (`resolve` and `layer` also tell what the session has calibrated;
 # files of `quantize` and `verify` may be gone.)
 KEPT = ("open", "graph", "float", "measure", "calibrate", "sensitivity", "diagnose", "compare", "curve", "additivity", "repair", "train",
