@@ -20,12 +20,22 @@ from engine.errors import MixdownError
 
 LOG = logging.getLogger(__name__)
 Data = dict[str, Any]
+LATE = 2.0  # seconds within which the browser may still bring the address that was left
 
 
 def route() -> None:
-    """Goes where a control asked to go in the last run."""
+    """Goes where a control asked to go in the last run.
+
+    A run that the browser asked for before it heard of the new address still brings the old one: that one goes there too, or a click
+    would be undone by a look of the bar that was on its way.
+    """
     window = state.window()
     where, window.goto = window.goto, ""
+    now, here = time.monotonic(), st.query_params.to_dict()
+    if where:
+        window.went = state.Went(here, where, now)
+    elif window.went is not None and window.went.left == here and now - window.went.at < LATE:
+        where = window.went.page
     if where:
         st.query_params.from_dict(state.address(where, window.project))
 

@@ -38,11 +38,21 @@ class Desk:
     readied: int = 0  # the worker process that was asked to get ready
 
 
+@dataclass(frozen=True)
+class Went:
+    """The last way from page to page: the address that was left, the page, and when, on the machine's monotonic clock."""
+
+    left: Mapping[str, str]
+    page: str
+    at: float
+
+
 @dataclass
 class Window:
     """What one browser window knows: where to go next, and a desk for each project it has opened."""
 
     goto: str = ""
+    went: Went | None = None
     project: str = ""
     error: str = ""
     desks: dict[str, Desk] = field(default_factory=dict)

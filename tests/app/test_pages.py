@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app import state
+from app import shell, state
 from app.client import Client
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -170,3 +170,21 @@ def test_the_interface_stays_light() -> None:
             "print([m for m in ('torch', 'onnx', 'onnxruntime', 'onnx_ir') if m in sys.modules])")
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.stdout.strip().endswith("[]"), done.stdout + done.stderr[-2000:]
+
+
+def test_a_run_that_still_brings_the_left_address_goes_where_the_click_went(client: Client, tmp_path: Path,
+                                                                           monkeypatch: pytest.MonkeyPatch) -> None:
+    name = measured(client, project(client, tmp_path))
+    test, left = page(name, "desk"), state.address("desk", name)
+    test.session_state["window"].goto = "model"
+    test.run()
+    assert "".join(test.query_params["page"]) == "model"
+    for key, value in left.items():  # as a look of the bar that was asked for before the browser heard of the way
+        test.query_params[key] = value
+    test.run()
+    assert "".join(test.query_params["page"]) == "model"
+    monkeypatch.setattr(shell, "LATE", 0.0)
+    for key, value in left.items():  # later it is a person who goes back
+        test.query_params[key] = value
+    test.run()
+    assert "".join(test.query_params["page"]) == "desk"

@@ -22,9 +22,10 @@ PLACE = """([i, y]) => {
 }"""
 # Counts frames, and by how many of them a repaint came after the hand's move; whatever else the machine does, these are few.
 FRAMES = """() => {
-  const R = window.__rack, F = (window.__frames = { now: 0, moved: 0, late: [] }), draw = R.draw;
+  const R = window.__rack, F = (window.__frames = { now: 0, hand: 0, moved: 0, late: [] }), { draw, moved } = R;
   const tick = () => { F.now += 1; requestAnimationFrame(tick); };
-  addEventListener("pointermove", () => (F.moved ||= F.now), true);
+  addEventListener("pointermove", () => (F.hand = F.now), true);
+  R.moved = (...given) => ((F.moved ||= F.hand), moved.apply(R, given)); // this step of the hand moved something; others need no paint
   R.draw = () => { draw.call(R); if (F.moved) F.late.push(F.now - F.moved), (F.moved = 0); };
   tick();
 }"""

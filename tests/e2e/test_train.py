@@ -42,7 +42,7 @@ def test_train_stop_keep_accept_and_undo(desk: Desk) -> None:
     assert page.locator(".cu-area line.start").count() == 2 and page.locator(".cu-area line.float").count() == 1
     page.locator(f"{RUN}:has-text('Stop')").click()
     page.wait_for_selector(f"{FOOT} button:has-text('Keep best'):visible", timeout=60_000)
-    assert "Stopped. 1 epoch is kept" in page.locator(".st-key-panel_curves .md-p").inner_text()
+    assert "Stopped. 1 epoch of 2 is kept: Continue" in page.locator(".st-key-panel_curves .md-p").inner_text()
     page.wait_for_selector(f"{RUN}:has-text('Continue'):enabled")
 
     page.locator(f"{FOOT} button:has-text('Keep best')").click()
