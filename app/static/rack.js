@@ -71,8 +71,9 @@ class Rack {
     this.received = performance.now();
   }
   need(missing) {
-    clearTimeout(this.needing); // what was sent may have been dropped by a newer run: asked for again, not too often
-    this.needing = setTimeout(() => this.act("need", missing), performance.now() - this.wanted > NEED ? 0 : NEED);
+    clearTimeout(this.needing); // what was sent may have been dropped by a newer run, and so may the question: asked again until it is there
+    const ask = () => (this.act("need", missing), (this.needing = setTimeout(ask, 3 * NEED)));
+    this.needing = setTimeout(ask, performance.now() - this.wanted > NEED ? 0 : NEED);
     this.wanted = performance.now();
   }
   open(graph) {
