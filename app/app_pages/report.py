@@ -9,13 +9,13 @@ from typing import Any
 import streamlit as st
 
 from app import bench as benches
-from app import markup, press, recipe_command, shell, state
+from app import markup, polled, press, recipe_command, shell, state
 from app.bench import Bench
 from app.compare import ask, sources
 from app.readouts import VERBS
 
 STYLE = Path(__file__).resolve().parents[1] / "static" / "report.css"
-POLL, HEIGHT, MAX_RUNS = 0.5, 900, 40
+HEIGHT, MAX_RUNS = 900, 40
 KEPT = "report_page"
 
 
@@ -25,8 +25,7 @@ def draw() -> None:
     if found is None:
         return
     st.html(f"<style>{STYLE.read_text(encoding='utf-8')}</style>")
-    live = bool(found.active)
-    st.fragment(_body, run_every=POLL if live else None)(found.project.id, live)
+    polled.body(_body, found)
 
 
 def _body(project: str, live: bool) -> None:
@@ -41,8 +40,7 @@ def _body(project: str, live: bool) -> None:
     if page:
         with st.container(key="panel_preview"):
             st.iframe(page, height=HEIGHT, alt="The report as it will be downloaded")
-    if started or bool(found.active) != live:
-        st.rerun()
+    polled.ended(project, live, started)
 
 
 def _sides(found: Bench) -> tuple[sources.Run, sources.Run]:

@@ -68,6 +68,15 @@ def test_train_stop_keep_accept_and_undo(desk: Desk) -> None:
     page.wait_for_function("window.__train?.d.options.epochs === 2 && window.__curves?.d.kept")  # the draft and its figures are still there
 
 
+def settings(page: Any, epochs: int) -> None:
+    """The page Train with so many epochs asked for, and half of the samples held out, which makes them short."""
+    page.get_by_role("link", name="Train", exact=True).click()
+    page.wait_for_selector(".trainroot .fr[data-f=epochs]")
+    put(page, "epochs", str(epochs))
+    page.locator(".tn-group summary:has-text('Data')").click()
+    put(page, "validation", "0.5")
+
+
 def test_settings_are_chosen_for_a_search_and_the_drawer_has_the_loop(desk: Desk) -> None:
     page = desk.page
     at_four_bits(desk)
@@ -92,11 +101,7 @@ def test_settings_are_chosen_for_a_search_and_the_drawer_has_the_loop(desk: Desk
 def test_trials_are_drawn_stopped_searched_on_and_taken_over(desk: Desk) -> None:
     page = desk.page
     at_four_bits(desk)
-    page.get_by_role("link", name="Train", exact=True).click()
-    page.wait_for_selector(".trainroot .fr[data-f=epochs]")
-    put(page, "epochs", "1")
-    page.locator(".tn-group summary:has-text('Data')").click()
-    put(page, "validation", "0.5")
+    settings(page, 1)
     chip = ".trialsroot .chip[aria-pressed={}]:has-text('range rate')"
     page.locator(chip.format("true")).click()
     page.wait_for_selector(chip.format("false"))
@@ -136,11 +141,7 @@ def test_trials_are_drawn_stopped_searched_on_and_taken_over(desk: Desk) -> None
 def test_after_the_server_was_killed_the_page_offers_to_continue(desk: Desk, server: Server) -> None:
     page = desk.page
     at_four_bits(desk)
-    page.get_by_role("link", name="Train", exact=True).click()
-    page.wait_for_selector(".trainroot .fr[data-f=epochs]")
-    put(page, "epochs", "3")
-    page.locator(".tn-group summary:has-text('Data')").click()
-    put(page, "validation", "0.5")
+    settings(page, 3)
     page.wait_for_selector(f"{RUN}.primary:enabled")
     page.locator(RUN).click()
     page.wait_for_function("window.__curves?.d.points.length === 1", timeout=LONG)
